@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The gate decides for each message of an enrolled end: into the receiver's queue at once, or by TCP.
+ *
+ * It never drops (the application would see EACCES): whatever it doubts goes by TCP. Order is kept by one exact rule:
+ * redirect only if own.write_seq == peer.copied_seq, that is, every byte ever sent by TCP has been read. From redirect
+ * to TCP the order holds at any time, because a receiver reads redirected data first. The verdict runs under the
+ * sender's socket lock, and copied_seq only grows: a stale look at it errs on the safe side.
+ *
+ * What is attached to the SOCKHASH is the stub. Sockets keep the program that they were enrolled with, so the gate itself
+ * is behind a PROG_ARRAY: the kernel clears that when the daemon is gone, and from then on all is TCP.
+ */
+#include "maps.h"
+
+struct verdict {
+	struct sa_end *end;
+	struct sa_pair *pair;
+	struct tcp_sock *own;
+	__u32 size;
+	bool is_queue_empty;
+	__u64 queued; /* bytes that the receiver has not read */
+};
+
+/* Both fields may change at any time: asked for each message. */
+static __always_inline __u32 own_obstacle(struct tcp_sock *own)
+{
+	struct sock *sk = &own->inet_conn.icsk_inet.sk;
+
+	if (!IN_STATES(sk->__sk_common.skc_state,
+		       1u << BPF_TCP_ESTABLISHED | 1u << BPF_TCP_CLOSE_WAIT) ||
+	    sk->sk_err)
+		return SA_REASON_STATE;
+	if (sk->sk_shutdown & SEND_SHUTDOWN)
+		return SA_REASON_SHUTDOWN;
+	if (own->inet_conn.icsk_ulp_ops)
+		return SA_REASON_ULP;
+	if (BPF_CORE_READ_BITFIELD(own, repair))
+		return SA_REASON_REPAIR;
+	return SA_REASON_NONE;
+}
+
+static __always_inline __u32 peer_obstacle(struct sock *peer, __u64 cookie)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)peer;
+	struct file *file;
+
+	if (!cookie || (__u64)BPF_CORE_READ(peer, __sk_common.skc_cookie.counter) != cookie)
+		return SA_REASON_PEER_GONE;
+	if (!IN_STATES(BPF_CORE_READ(peer, __sk_common.skc_state),
+		       1u << BPF_TCP_ESTABLISHED | 1u << BPF_TCP_FIN_WAIT1 | 1u << BPF_TCP_FIN_WAIT2))
+		return SA_REASON_STATE;
+	if (BPF_CORE_READ(peer, sk_shutdown) & RCV_SHUTDOWN)
+		return SA_REASON_SHUTDOWN;
+	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops))
+		return SA_REASON_ULP;
+	if (BPF_CORE_READ(peer, sk_filter))
+		return SA_REASON_FILTER;
+	if (BPF_CORE_READ(peer, sk_rcvlowat) > 1)
+		return SA_REASON_LOWAT;
+	file = BPF_CORE_READ(peer, sk_socket, file);
+	if (!file)
+		return SA_REASON_PEER_GONE;
+	if (!(BPF_CORE_READ(file, f_flags) & O_NONBLOCK))
+		return SA_REASON_BLOCKING;
+	return SA_REASON_NONE;
+}
+
+/*
+ * At least how many bytes were redirected since the ring's position `steps_ago`; with the queue's length that tells
+ * whether the messages since then may all still wait.
+ */
+static __always_inline __u32 bytes_since(const struct sa_end *end, __u32 steps_ago)
+{
+	__u32 step = (__u32)(end->redirected_messages / SA_RING_STEP) - steps_ago;
+
+	return (__u32)end->redirected_bytes - end->ring[step % SA_RING_SLOTS];
+}
+
+/* How many of this end's messages may be waiting: never too low, too high by less than a step. */
+static __always_inline __u32 waiting_messages(const struct verdict *v)
+{
+	const struct sa_end *end = v->end;
+	__u32 newest = end->redirected_messages % SA_RING_STEP;
+
+	if (v->is_queue_empty)
+		return 0;
+	for (__u32 i = 0; i < SA_RING_SLOTS; i++) {
+		if (end->redirected_messages / SA_RING_STEP < i)
+			return newest + i * SA_RING_STEP;
+		if (bytes_since(end, i) >= v->queued)
+			return newest + i * SA_RING_STEP;
+	}
+	return SA_MAX_MESSAGES;
+}
+
+/* Host-wide budget: holds enough for `needed` bytes after this, or says no. */
+static __always_inline bool charge(struct sa_side *side, __u64 needed)
+{
+	__u64 held = side->charged_bytes, wanted, used;
+
+	if (needed <= held && held <= needed * 4 + 16 * SA_CHARGE_STEP)
+		return true;
+	wanted = (needed + SA_CHARGE_STEP - 1) & ~(__u64)(SA_CHARGE_STEP - 1);
+	used = __sync_fetch_and_add(&control.budget_used_bytes, wanted - held);
+	if (wanted > held && used + (wanted - held) > control.budget_bytes) {
+		__sync_fetch_and_add(&control.budget_used_bytes, held - wanted);
+		control.pressure = 1;
+		raise_work();
+		return false;
+	}
+	if (__sync_val_compare_and_swap(&side->charged_bytes, held, wanted) != held) {
+		__sync_fetch_and_add(&control.budget_used_bytes, held - wanted);
+		return false; /* the steward has just taken it back */
+	}
+	return true;
+}
+
+static __always_inline __u32 room(struct verdict *v)
+{
+	struct sa_rule *rule = &control.rules[v->pair->rule & (SA_MAX_RULES - 1)];
+	__u32 waiting;
+
+	if (v->queued + v->size > rule->queue_bytes)
+		return SA_REASON_QUEUE;
+	waiting = waiting_messages(v);
+	if (waiting >= SA_MAX_MESSAGES)
+		return SA_REASON_MESSAGES;
+	if (!charge(&v->pair->side[v->end->role & 1],
+		    v->queued + v->size + (__u64)(waiting + 1) * SA_MESSAGE_BYTES))
+		return SA_REASON_BUDGET;
+	return SA_REASON_NONE;
+}
+
+static __always_inline __u32 obstacle(struct verdict *v)
+{
+	struct sa_side *side = &v->pair->side[!(v->end->role & 1)];
+	struct sock *peer = (struct sock *)side->sk;
+	struct tcp_sock *peer_tp = (struct tcp_sock *)side->sk;
+	__u32 state = *(volatile __u32 *)&v->pair->state;
+	__u32 reason;
+
+	if (state != SA_LIVE)
+		return state == SA_DRAINING ? SA_REASON_DRAINING : SA_REASON_PEER_GONE;
+	reason = own_obstacle(v->own);
+	if (reason)
+		return reason;
+	reason = peer_obstacle(peer, side->cookie);
+	if (reason)
+		return reason;
+	if (v->own->write_seq != BPF_CORE_READ(peer_tp, copied_seq))
+		return SA_REASON_ORDER;
+	v->queued = (__u32)BPF_CORE_READ(peer, sk_backlog.rmem_alloc.counter);
+	v->is_queue_empty = !v->queued;
+	return room(v);
+}
+
+/*
+ * Every SA_SAMPLE_MESSAGES messages: is this still worth it? An enrolled socket's sendmsg is slower even if nothing is
+ * redirected, so a pair that does not gain is better off in TCP.
+ */
+static __always_inline void judge(struct sa_end *end, struct sa_pair *pair)
+{
+	__u32 by_peer = pair->side[!(end->role & 1)].messages - end->sample_peer_messages;
+	bool is_one_way = by_peer < SA_SAMPLE_MESSAGES / 16;
+	bool is_small = end->sample_bytes < SA_SAMPLE_MESSAGES * SA_LARGE_WRITE;
+	bool is_mostly_tcp = end->sample_tcp > SA_SAMPLE_MESSAGES / 4 * 3;
+	bool is_first = end->redirected_messages + end->tcp_messages <= 2 * SA_SAMPLE_MESSAGES;
+	__u64 now;
+
+	end->sample_peer_messages = pair->side[!(end->role & 1)].messages;
+	end->sample_messages = end->sample_bytes = end->sample_tcp = 0;
+	if (!is_mostly_tcp && !(is_one_way && is_small)) {
+		end->losing_since_ns = 0;
+		return;
+	}
+	now = bpf_ktime_get_ns();
+	if (!end->losing_since_ns)
+		end->losing_since_ns = now;
+	is_first = is_first && is_one_way && is_small; /* tried, and found small: no need to wait */
+	if (pair->losing || (!is_first && now - end->losing_since_ns < SA_LOSING_NS))
+		return;
+	pair->losing = 1;
+	raise_work();
+}
+
+static __always_inline void count(struct verdict *v, __u32 reason)
+{
+	struct sa_counters *counters = counters_of(v->pair->rule);
+	struct sa_end *end = v->end;
+
+	v->pair->side[end->role & 1].messages++;
+	if (reason) {
+		end->tcp_messages++;
+		end->tcp_bytes += v->size;
+		if (reason < SA_REASON_COUNT)
+			end->reasons[reason]++;
+		end->sample_tcp++;
+	} else {
+		if (end->redirected_messages % SA_RING_STEP == 0)
+			end->ring[end->redirected_messages / SA_RING_STEP % SA_RING_SLOTS] =
+				end->redirected_bytes;
+		end->redirected_messages++;
+		end->redirected_bytes += v->size;
+	}
+	if (counters && reason) {
+		counters->tcp_messages++;
+		counters->tcp_bytes += v->size;
+		if (reason < SA_REASON_COUNT)
+			counters->reasons[reason]++;
+	} else if (counters) {
+		counters->redirected_messages++;
+		counters->redirected_bytes += v->size;
+	}
+	end->sample_bytes += v->size;
+	if (++end->sample_messages >= SA_SAMPLE_MESSAGES && v->pair->state == SA_LIVE)
+		judge(end, v->pair);
+}
+
+SEC("sk_msg")
+int sa_gate(struct sk_msg_md *msg)
+{
+	struct bpf_sock *sk = msg->sk;
+	struct verdict v = {};
+	__u32 reason;
+	__u64 key;
+
+	if (!sk)
+		return SK_PASS;
+	v.end = bpf_sk_storage_get(&ends, sk, NULL, 0);
+	if (!v.end)
+		return SK_PASS;
+	v.pair = pair_at(v.end->slot, v.end->slot_generation);
+	v.own = bpf_skc_to_tcp_sock(sk);
+	if (!v.pair || !v.own)
+		return SK_PASS;
+	v.size = msg->size;
+	if (v.pair->state == SA_JOINING || v.pair->state == SA_OPENING)
+		return SK_PASS; /* not enrolled yet: not counted either */
+	reason = obstacle(&v);
+	if (!reason) {
+		key = v.pair->side[!(v.end->role & 1)].cookie;
+		if (bpf_msg_redirect_hash(msg, &sockets, &key, BPF_F_INGRESS) != SK_PASS)
+			reason = SA_REASON_REDIRECT;
+	}
+	count(&v, reason);
+	return SK_PASS;
+}
+
+SEC("sk_msg")
+int sa_stub(struct sk_msg_md *msg)
+{
+	/*
+	 * Holds the SOCKHASH for as long as a socket holds this program: were it freed with the daemon, unread redirected
+	 * data would be freed with it.
+	 */
+	asm volatile("" ::"r"(&sockets));
+	bpf_tail_call(msg, &programs, SA_PROGRAM_GATE);
+	return SK_PASS;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The parts of kernel structures that the programs read. Field offsets and sizes are relocated when
+ * the programs are loaded (CO-RE): only names and types have to be right here, so no kernel header of
+ * the machine that builds gets into the result.
+ */
+#ifndef SOCKACCEL_KERNEL_H
+#define SOCKACCEL_KERNEL_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+
+typedef _Bool bool;
+enum { false, true };
+
+#define NULL		   ((void *)0)
+#define AF_INET		   2
+#define AF_INET6	   10
+#define EBUSY		   16
+#define E2BIG		   7
+#define EEXIST		   17
+#define O_NONBLOCK	   04000
+#define RCV_SHUTDOWN	   1
+#define SEND_SHUTDOWN	   2
+#define TCP_FLAG_SYN	   0x02
+#define TCP_FLAG_ACK	   0x10
+#define SK_USER_DATA_PSOCK 4ull /* include/linux/skmsg.h: the tag in sk_user_data of a socket with a psock */
+#define SK_USER_DATA_TAGS  7ull
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
+typedef struct {
+	atomic_t refs;
+} refcount_t;
+
+typedef struct {
+	__u32 val;
+} kuid_t;
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+struct user_namespace;
+
+struct cred {
+	struct user_namespace *user_ns;
+};
+
+struct file {
+	unsigned int f_flags;
+	const struct cred *f_cred;
+};
+
+struct wait_queue_head {
+	struct list_head head;
+};
+
+typedef struct wait_queue_head wait_queue_head_t;
+
+struct wait_queue_entry {
+	void *func;
+	struct list_head entry;
+};
+
+struct socket_wq {
+	wait_queue_head_t wait;
+};
+
+struct socket {
+	struct file *file;
+};
+
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup_subsys_state {
+	struct cgroup_subsys_state *parent;
+};
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	struct kernfs_node *kn;
+};
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+};
+
+struct sock_common {
+	unsigned char skc_state;
+	unsigned long skc_flags;
+	atomic64_t skc_cookie;
+	refcount_t skc_refcnt;
+};
+
+typedef struct {
+	int owned;
+} socket_lock_t;
+
+struct sk_filter;
+
+struct sock {
+	struct sock_common __sk_common;
+	struct {
+		atomic_t rmem_alloc;
+	} sk_backlog;
+	socket_lock_t sk_lock;
+	int sk_rcvlowat;
+	struct sk_filter *sk_filter;
+	struct socket_wq *sk_wq;
+	__u8 sk_shutdown;
+	int sk_err;
+	__u32 sk_tsflags;
+	void *sk_user_data;
+	struct socket *sk_socket;
+	struct sock_cgroup_data sk_cgrp_data;
+	void *sk_data_ready;
+	kuid_t sk_uid;
+};
+
+struct inet_sock {
+	struct sock sk;
+};
+
+struct tcp_ulp_ops;
+
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+	const struct tcp_ulp_ops *icsk_ulp_ops;
+};
+
+struct tcp_options_received {
+	__u16 saw_tstamp : 1, tstamp_ok : 1, dsack : 1, wscale_ok : 1, sack_ok : 3, smc_ok : 1, snd_wscale : 4,
+		rcv_wscale : 4;
+};
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u32 write_seq, copied_seq, rcv_nxt, snd_una;
+	__u64 bytes_sent, bytes_acked, bytes_received;
+	__u32 data_segs_out;
+	struct tcp_options_received rx_opt;
+	__u8 repair : 1, recvmsg_inq : 1;
+	bool is_mptcp;
+};
+
+struct sk_psock {
+	struct list_head ingress_msg;
+	refcount_t refcnt;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+	__u64 session_id, seq_num;
+};
+
+struct bpf_map;
+
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	struct sock *sk;
+	void *value;
+};
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	void *key;
+	void *value;
+};
+
+/* Values are relocated, too: their order changes between kernels. */
+enum sock_flags {
+	SOCK_ZEROCOPY,
+	SOCK_RCVTSTAMP,
+	SOCK_RCVTSTAMPNS,
+	SOCK_TIMESTAMPING_RX_SOFTWARE,
+};
+
+#pragma clang attribute pop
+
+/* include/net/tcp_states.h, the same in all kernels: they are BPF_TCP_* in linux/bpf.h. */
+#define IN_STATES(state, mask) ((1u << (state)) & (mask))
+
+#endif

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Pairing: finds the two ends of one connection, and changes nothing about their sockets.
+ *
+ * Runs in sock_ops of each selected cgroup. At ESTABLISHED each covered end claims a place in `halves`
+ * under the two initial sequence numbers, which both ends know, whatever addresses NAT shows them. Programs of
+ * nested cgroups run one after the other for one socket, so everything here may happen twice. They return 1 and
+ * never write ctx->reply: other people's programs share it.
+ */
+#include "claim.h"
+
+struct sa_control control = {};
+
+/*
+ * Context fields are read one by one, at constant offsets: left to itself, the compiler selects between two addresses
+ * in the context, which the verifier does not follow.
+ */
+#define READ_CTX(field) (*(volatile __u32 *)&(field))
+
+/* IPv4 as v4-mapped, wherever it comes from: an AF_INET6 socket shows mapped addresses itself. */
+static __always_inline void put_address(__u8 address[16], bool is_ipv4, __u32 ip4, const __u32 ip6[4])
+{
+	__u32 words[4] = {0, 0, bpf_htonl(0xffff), ip4};
+
+	__builtin_memcpy(address, is_ipv4 ? words : ip6, 16);
+}
+
+static __always_inline void read_tuple(struct bpf_sock_ops *ctx, struct sa_tuple *tuple)
+{
+	__u32 local4 = READ_CTX(ctx->local_ip4), remote4 = READ_CTX(ctx->remote_ip4);
+	__u32 local6[4] = {READ_CTX(ctx->local_ip6[0]), READ_CTX(ctx->local_ip6[1]),
+			   READ_CTX(ctx->local_ip6[2]), READ_CTX(ctx->local_ip6[3])};
+	__u32 remote6[4] = {READ_CTX(ctx->remote_ip6[0]), READ_CTX(ctx->remote_ip6[1]),
+			    READ_CTX(ctx->remote_ip6[2]), READ_CTX(ctx->remote_ip6[3])};
+	bool is_ipv4 = ctx->family == AF_INET;
+
+	put_address(tuple->local, is_ipv4, local4, local6);
+	put_address(tuple->remote, is_ipv4, remote4, remote6);
+	tuple->local_port = ctx->local_port;
+	tuple->remote_port = bpf_ntohl(ctx->remote_port);
+}
+
+/* The rules that the nearest selected ancestor belongs to; its mask holds its own ancestors' rules. */
+static __always_inline __u64 rules_of_cgroup(struct cgroup *cgroup, __u32 half)
+{
+	for (int i = 0; i < SA_CGROUP_DEPTH && cgroup; i++) {
+		struct sa_cgroup_key key = {.id = BPF_CORE_READ(cgroup, kn, id), .half = half};
+		__u64 *rules = bpf_map_lookup_elem(&cgroups, &key);
+
+		if (rules)
+			return *rules;
+		/* struct cgroup begins with its cgroup_subsys_state. */
+		cgroup = (struct cgroup *)BPF_CORE_READ(cgroup, self.parent);
+	}
+	return 0;
+}
+
+static __always_inline __u64 rules_of_view(const __u8 server[16], __u16 port, __u32 half)
+{
+	struct sa_network_key key = {.prefix_length = 8 + 128, .half = half};
+	__u32 index = half << 16 | port;
+	__u64 *by_port = bpf_map_lookup_elem(&ports, &index);
+	__u64 *by_network;
+
+	if (!by_port || !*by_port)
+		return 0;
+	__builtin_memcpy(key.address, server, sizeof(key.address));
+	by_network = bpf_map_lookup_elem(&networks, &key);
+	return by_network ? *by_port & *by_network : 0;
+}
+
+/* Which rules this end's cgroup belongs to, and which its addresses match. */
+static __always_inline bool find_rules(struct sa_claim *claim, struct cgroup *cgroup, __u32 role)
+{
+	__u32 generation = *(volatile __u32 *)&control.generation, half = generation & 1;
+	const struct sa_tuple *tuple = &claim->tuple;
+
+	claim->cgroup_rules = rules_of_cgroup(cgroup, half);
+	if (!claim->cgroup_rules)
+		return false;
+	claim->view_rules = role == SA_CLIENT ?
+				    rules_of_view(tuple->remote, tuple->remote_port, half) :
+				    rules_of_view(tuple->local, tuple->local_port, half);
+	/* If the policy was swapped in between, half of this is old and half new: it is neither. */
+	return *(volatile __u32 *)&control.generation == generation;
+}
+
+static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_sock *sk, __u32 role)
+{
+	struct sa_candidate *candidate;
+	struct sa_claim claimed = {};
+	struct tcp_sock *tp;
+	struct cgroup *cgroup;
+	struct sa_end *end;
+	__u32 irs, iss;
+
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return;
+	/*
+	 * TCP_REPAIR lets a program choose its sequence numbers, and then no segment brings the socket to
+	 * ESTABLISHED: a real handshake ends with the server's SYN|ACK.
+	 */
+	if (role == SA_CLIENT &&
+	    (ctx->skb_tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) != (TCP_FLAG_SYN | TCP_FLAG_ACK))
+		return;
+
+	cgroup = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_cgrp_data.cgroup);
+	read_tuple(ctx, &claimed.tuple);
+	if (!find_rules(&claimed, cgroup, role))
+		return;
+
+	end = bpf_sk_storage_get(&ends, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!end)
+		return;
+	if (end->claim.cookie)
+		return; /* by the program of another cgroup above or below */
+
+	/* Also right when data came with the handshake: kernel-facts of tests/kernel/identity_test.cpp. */
+	irs = ctx->rcv_nxt - (__u32)ctx->bytes_received - 1;
+	iss = ctx->snd_una - (__u32)ctx->bytes_acked - (role == SA_SERVER);
+	end->key.client_isn = role == SA_CLIENT ? iss : irs;
+	end->key.server_isn = role == SA_CLIENT ? irs : iss;
+	end->role = role;
+	end->slot = SA_NO_SLOT;
+	end->reason = SA_REASON_YOUNG;
+	end->cgroup = BPF_CORE_READ(cgroup, kn, id);
+	end->netns = bpf_get_netns_cookie(ctx);
+	end->uid = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_uid.val);
+
+	claimed.sk = (__u64)tp;
+	claimed.cookie = bpf_get_socket_cookie(ctx);
+	claimed.born_ns = bpf_ktime_get_ns();
+	claimed.snd_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.snd_wscale);
+	claimed.rcv_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.rcv_wscale);
+	claimed.sack_ok = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.sack_ok);
+	claimed.tstamp_ok = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.tstamp_ok);
+	end->claim = claimed;
+
+	candidate = bpf_sk_storage_get(&candidates, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!candidate) {
+		bpf_sk_storage_delete(&ends, sk);
+		return;
+	}
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG |
+					       BPF_SOCK_OPS_RTT_CB_FLAG);
+	claim(end);
+}
+
+/*
+ * connect() again on a socket that was connected before. The old connection's queue would be read on the
+ * new one: tests/kernel/reconnect_test.cpp. So whatever was, goes.
+ */
+static __always_inline void connecting(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	struct sa_end *end = bpf_sk_storage_get(&ends, sk, NULL, 0);
+	struct sa_pair *pair;
+	__u64 cookie;
+
+	if (!end)
+		return;
+	cookie = end->claim.cookie;
+	pair = pair_at(end->slot, end->slot_generation);
+	if (pair) {
+		pair->state = SA_ABANDONED;
+		pair->reason = SA_REASON_CLOSED;
+		pair->side[end->role & 1].cookie = 0;
+		bpf_map_delete_elem(&sockets, &cookie);
+		raise_work();
+	}
+	bpf_sk_storage_delete(&candidates, sk);
+	bpf_sk_storage_delete(&ends, sk);
+}
+
+static __always_inline void tell_closed(const struct sa_end *end)
+{
+	struct sa_event event = {
+		.time_ns = bpf_ktime_get_ns(),
+		.type = SA_EVENT_LEFT,
+		.reason = end->reason,
+		.rule = end->rule,
+		.key = end->key,
+		.cookie = {end->claim.cookie},
+		.client = end->claim.tuple,
+	};
+	struct sa_half *half = bpf_map_lookup_elem(&halves, &end->key);
+
+	if (!half || !half->matched || half->rule >= SA_MAX_RULES)
+		return;
+	event.rule = half->rule;
+	event.cookie[SA_SERVER] = half->claim[SA_SERVER].cookie;
+	bpf_ringbuf_output(&events, &event, sizeof(event), 0);
+}
+
+static __always_inline void state_changed(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	struct sa_end *end;
+
+	if (ctx->args[1] != BPF_TCP_CLOSE)
+		return;
+	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
+	if (!end)
+		return;
+	if (end->slot != SA_NO_SLOT)
+		raise_work(); /* the pair's slot and its share of the budget come free */
+	else if (control.events_wanted && end->role == SA_CLIENT)
+		tell_closed(end);
+}
+
+/* An end that was evicted has traffic: let it be a candidate once more, under the policy of today. */
+static __always_inline void claim_again(struct bpf_sock *sk, struct sa_end *end)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (!tp ||
+	    !find_rules(&end->claim, BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_cgrp_data.cgroup),
+			end->role))
+		return;
+	if (!bpf_sk_storage_get(&candidates, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE))
+		return;
+	claim(end);
+	control.revisit = 1;
+}
+
+/*
+ * An acknowledgement: there is traffic on a connection that the steward has put aside. So nothing has to look
+ * at idle connections from time to time.
+ */
+static __always_inline void traffic_seen(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	struct sa_end *end = bpf_sk_storage_get(&ends, sk, NULL, 0);
+	__u64 now = bpf_ktime_get_ns();
+	struct sa_half *half;
+
+	if (!end) {
+		bpf_sock_ops_cb_flags_set(ctx,
+					  ctx->bpf_sock_ops_cb_flags & ~BPF_SOCK_OPS_RTT_CB_FLAG);
+		return;
+	}
+	if (was_evicted(end, now) || end->slot != SA_NO_SLOT || !end->matched ||
+	    now < end->cool_until_ns)
+		return;
+	half = bpf_map_lookup_elem(&halves, &end->key);
+	if (!half) {
+		claim_again(sk, end);
+	} else if (half->parked && now >= half->next_look_ns) {
+		half->due = 1;
+	} else {
+		return;
+	}
+	end->cool_until_ns = now + SA_MIN_AGE_NS;
+	raise_work();
+}
+
+SEC("sockops")
+int sa_pair_ends(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk)
+		return 1;
+	switch (ctx->op) {
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		established(ctx, sk, SA_CLIENT);
+		break;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		established(ctx, sk, SA_SERVER);
+		break;
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		connecting(ctx, sk);
+		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		state_changed(ctx, sk);
+		break;
+	case BPF_SOCK_OPS_RTT_CB:
+		traffic_seen(ctx, sk);
+		break;
+	}
+	return 1;
+}
+
+char LICENSE[] SEC("license") = "GPL";

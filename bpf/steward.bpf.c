@@ -1,0 +1,726 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The steward: iterators that the daemon runs when there is something to do, never two at a time.
+ *
+ *   sa_revisit  over all covered ends: finds the other end of one that was evicted and has traffic again
+ *   sa_enrol    over the candidates: paired → joining → opening. A program can put only the socket that it is
+ *               visiting into a SOCKHASH, so each end goes in on its own visit
+ *   sa_tend     over the pairs: opening → live → draining → out, and gives back what closed pairs held
+ *   sa_list     over all covered ends: what `Connections` shows
+ *   sa_learn    over a socket of the daemon's own: what an ordinary socket looks like
+ *
+ * The visited socket is neither locked nor referenced: its memory may become another connection's during the visit
+ * (SLAB_TYPESAFE_BY_RCU). So everything is looked at again after the insertion, and taken back if it differs.
+ */
+#include "claim.h"
+
+extern const void woken_wake_function __ksym __weak;
+
+static __always_inline void note_next(__u64 at_ns)
+{
+	if (!control.next_look_ns || at_ns < control.next_look_ns)
+		control.next_look_ns = at_ns;
+}
+
+static __always_inline struct sk_psock *psock_of(struct sock *sk)
+{
+	__u64 tagged = (__u64)BPF_CORE_READ(sk, sk_user_data);
+
+	return tagged & SK_USER_DATA_PSOCK ? (struct sk_psock *)(tagged & ~SK_USER_DATA_TAGS) : NULL;
+}
+
+static __always_inline bool is_ingress_empty(struct sk_psock *psock)
+{
+	return (__u64)BPF_CORE_READ(psock, ingress_msg.next) ==
+	       (__u64)psock + bpf_core_field_offset(struct sk_psock, ingress_msg);
+}
+
+/* --- may this socket be enrolled? -------------------------------------------------------------------- */
+
+#define HAS_FLAG(flags, flag) ((flags) >> bpf_core_enum_value(enum sock_flags, flag) & 1)
+
+static __always_inline __u32 obstacle_of_options(struct sock *sk)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	unsigned long flags = BPF_CORE_READ(sk, __sk_common.skc_flags);
+
+	if (HAS_FLAG(flags, SOCK_ZEROCOPY))
+		return SA_REASON_ZEROCOPY;
+	if (HAS_FLAG(flags, SOCK_RCVTSTAMP) || HAS_FLAG(flags, SOCK_RCVTSTAMPNS) ||
+	    HAS_FLAG(flags, SOCK_TIMESTAMPING_RX_SOFTWARE) ||
+	    BPF_CORE_READ_BITFIELD_PROBED(sk, sk_tsflags) ||
+	    BPF_CORE_READ_BITFIELD_PROBED(tp, recvmsg_inq))
+		return SA_REASON_TIMESTAMPS;
+	if (BPF_CORE_READ(sk, sk_rcvlowat) > 1)
+		return SA_REASON_LOWAT;
+	if (BPF_CORE_READ(sk, sk_filter))
+		return SA_REASON_FILTER;
+	if (BPF_CORE_READ_BITFIELD_PROBED(tp, repair))
+		return SA_REASON_REPAIR;
+	return SA_REASON_NONE;
+}
+
+/* What stands against enrolling this socket at the moment; NONE if nothing does. */
+static __noinline __u32 obstacle(__u64 address, __u64 cookie)
+{
+	struct sock *sk = (struct sock *)address;
+	struct tcp_sock *tp = (struct tcp_sock *)address;
+	struct file *file;
+
+	if (!is_alive(address, cookie))
+		return SA_REASON_CLOSED;
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) != BPF_TCP_ESTABLISHED ||
+	    BPF_CORE_READ(sk, sk_shutdown) || BPF_CORE_READ(sk, sk_err))
+		return SA_REASON_STATE;
+	if (bpf_core_field_exists(tp->is_mptcp) && BPF_CORE_READ(tp, is_mptcp))
+		return SA_REASON_MPTCP;
+	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops))
+		return SA_REASON_ULP;
+	if (control.sock_def_readable &&
+	    (__u64)BPF_CORE_READ(sk, sk_data_ready) != control.sock_def_readable)
+		return SA_REASON_KERNEL_SOCKET;
+	file = BPF_CORE_READ(sk, sk_socket, file);
+	if (!file)
+		return SA_REASON_NOT_ACCEPTED;
+	if (!(BPF_CORE_READ(file, f_flags) & O_NONBLOCK))
+		return SA_REASON_BLOCKING;
+	return obstacle_of_options(sk);
+}
+
+static __always_inline __u64 user_namespace_of(__u64 address)
+{
+	struct sock *sk = (struct sock *)address;
+
+	return (__u64)BPF_CORE_READ(sk, sk_socket, file, f_cred, user_ns);
+}
+
+/*
+ * Is somebody asleep inside recv() on this socket? He went to sleep by the TCP queue and would never see redirected
+ * data. Pollers wait with functions of their own; more than eight waiters: better not.
+ */
+static __always_inline bool has_sleeper(struct sock *sk)
+{
+	struct socket_wq *wq = BPF_CORE_READ(sk, sk_wq);
+	__u64 head, node;
+
+	if (!wq)
+		return false;
+	head = (__u64)wq + bpf_core_field_offset(struct socket_wq, wait) +
+	       bpf_core_field_offset(struct wait_queue_head, head);
+	node = (__u64)BPF_CORE_READ((struct list_head *)head, next);
+	for (int i = 0; i < 8; i++) {
+		struct wait_queue_entry *entry;
+
+		if (node == head || !node)
+			return false;
+		entry = (void *)(node - bpf_core_field_offset(struct wait_queue_entry, entry));
+		if ((__u64)BPF_CORE_READ(entry, func) == (__u64)&woken_wake_function)
+			return true;
+		node = (__u64)BPF_CORE_READ((struct list_head *)node, next);
+	}
+	return true;
+}
+
+/* --- does it gain? ----------------------------------------------------------------------------------- */
+
+/*
+ * From what both ends sent since the last look: both sides in turn gain at any size, one side alone only with
+ * large writes. Segments hide the size of writes where the MTU is small, so a fast one-way stream is tried, too: the
+ * gate sees its real writes and gives it back if they are small.
+ */
+static __always_inline __u32 pattern(struct sa_half *half)
+{
+	struct tcp_sock *client = (struct tcp_sock *)half->claim[SA_CLIENT].sk;
+	struct tcp_sock *server = (struct tcp_sock *)half->claim[SA_SERVER].sk;
+	__u64 bytes[2] = {BPF_CORE_READ(client, bytes_sent), BPF_CORE_READ(server, bytes_sent)};
+	__u32 segments[2] = {BPF_CORE_READ(client, data_segs_out),
+			     BPF_CORE_READ(server, data_segs_out)};
+	__u64 sent = bytes[0] - half->bytes_sent[0] + bytes[1] - half->bytes_sent[1];
+	__u32 by_client = segments[0] - half->segments_sent[0];
+	__u32 by_server = segments[1] - half->segments_sent[1];
+	__u32 more = by_client > by_server ? by_client : by_server;
+	__u32 less = by_client > by_server ? by_server : by_client;
+
+	if (!more)
+		return SA_REASON_IDLE;
+	half->bytes_sent[0] = bytes[0];
+	half->bytes_sent[1] = bytes[1];
+	half->segments_sent[0] = segments[0];
+	half->segments_sent[1] = segments[1];
+	if ((__u64)less * 16 >= more)
+		return SA_REASON_NONE;
+	if (sent >= (__u64)more * SA_LARGE_WRITE || sent >= 4 << 20)
+		return SA_REASON_NONE;
+	return SA_REASON_PATTERN;
+}
+
+/* (rule, cgroup, port) has to be watched for the rule's prove time first, at both ends. */
+static __always_inline __u64 proven_at(__u32 rule, __u64 cgroup, __u16 port, __u64 now)
+{
+	struct sa_proof_key key = {.cgroup = cgroup, .rule = rule, .port = port};
+	struct sa_proof fresh = {.first_seen_ns = now}, *proof;
+
+	bpf_map_update_elem(&proofs, &key, &fresh, BPF_NOEXIST);
+	proof = bpf_map_lookup_elem(&proofs, &key);
+	return (proof ? proof->first_seen_ns : now) + control.rules[rule & (SA_MAX_RULES - 1)].prove_ns;
+}
+
+static __always_inline __u16 server_port(const struct sa_end *end)
+{
+	return end->role == SA_CLIENT ? end->claim.tuple.remote_port : end->claim.tuple.local_port;
+}
+
+static __noinline __u32 why_not(struct sa_half *half)
+{
+	struct sa_rule *rule;
+	__u32 reason;
+
+	if (!half)
+		return SA_REASON_POLICY;
+	rule = &control.rules[half->rule & (SA_MAX_RULES - 1)];
+	if (!rule->active || rule->action != SA_ACCELERATE ||
+	    control.drain_rules >> (half->rule & (SA_MAX_RULES - 1)) & 1)
+		return SA_REASON_POLICY;
+	reason = obstacle(half->claim[SA_CLIENT].sk, half->claim[SA_CLIENT].cookie);
+	if (reason)
+		return reason;
+	reason = obstacle(half->claim[SA_SERVER].sk, half->claim[SA_SERVER].cookie);
+	if (reason)
+		return reason;
+	if (!(rule->tolerate & SA_TOLERATE_STALL) &&
+	    user_namespace_of(half->claim[SA_CLIENT].sk) !=
+		    user_namespace_of(half->claim[SA_SERVER].sk))
+		return SA_REASON_USERNS;
+	return pattern(half);
+}
+
+/* --- enrolling --------------------------------------------------------------------------------------- */
+
+static __always_inline void put_aside(struct sa_half *half, __u32 reason, __u64 now)
+{
+	__u64 backoff = half->backoff_ns * 2;
+
+	if (backoff < SA_PASS_INTERVAL_NS || reason == SA_REASON_IDLE)
+		backoff = SA_PASS_INTERVAL_NS;
+	if (backoff > SA_LOOK_BACKOFF_MAX_NS)
+		backoff = SA_LOOK_BACKOFF_MAX_NS;
+	half->reason = reason;
+	half->backoff_ns = backoff;
+	half->next_look_ns = now + backoff;
+	half->parked = 1;
+}
+
+static __always_inline bool take_slot(struct sa_half *half, const struct sa_key *key, __u64 now)
+{
+	struct sa_pair *pair;
+	__u32 slot;
+
+	if (bpf_map_pop_elem(&free_slots, &slot)) {
+		if (control.slots_used >= control.max_pairs)
+			return false;
+		slot = control.slots_used++;
+	}
+	pair = bpf_map_lookup_elem(&pairs, &slot);
+	if (!pair)
+		return false;
+	__builtin_memset(pair->side, 0, sizeof(pair->side));
+	for (int role = 0; role < 2; role++) {
+		pair->side[role].sk = half->claim[role].sk;
+		pair->side[role].cookie = half->claim[role].cookie;
+	}
+	pair->rule = half->rule;
+	pair->key = *key;
+	pair->client = half->claim[SA_CLIENT].tuple;
+	pair->inserted = pair->reason = pair->losing = pair->told = 0;
+	pair->since_ns = now;
+	pair->state = SA_JOINING;
+	half->slot = slot;
+	half->slot_generation = pair->generation;
+	control.slots_busy++;
+	return true;
+}
+
+/* On the client's visit: decides for the pair. */
+static __always_inline void consider(struct sa_half *half, struct sa_end *end, __u64 now)
+{
+	__u64 proven;
+	__u32 reason;
+
+	if (half->parked && !half->due)
+		return;
+	if (now < half->next_look_ns) {
+		control.candidates++;
+		note_next(half->next_look_ns);
+		return;
+	}
+	half->due = half->parked = 0;
+	reason = why_not(half);
+	if (reason) {
+		put_aside(half, reason, now);
+		return;
+	}
+	/* The server's cgroup is watched by the same key with its own id, on the same look. */
+	proven = proven_at(half->rule, end->cgroup, server_port(end), now);
+	if (now < proven) {
+		put_aside(half, SA_REASON_PROVING, now);
+		half->next_look_ns = proven;
+		return;
+	}
+	if (!take_slot(half, &end->key, now)) {
+		put_aside(half, SA_REASON_FULL, now);
+		return;
+	}
+	half->reason = SA_REASON_OPENING;
+}
+
+/* Was it the right socket that went in? */
+static __always_inline bool is_still(struct sock *sk, const struct sa_end *end)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)sk;
+
+	return (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) == end->claim.cookie &&
+	       BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_ESTABLISHED &&
+	       !BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops);
+}
+
+static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_pair *pair, __u32 slot,
+				 __u64 now)
+{
+	__u32 bit = 1u << (end->role & 1);
+	__u64 key = end->claim.cookie;
+	__u32 reason;
+	long error;
+
+	control.candidates++;
+	note_next(now + SA_PASS_INTERVAL_NS);
+	if (pair->reason || pair->inserted & bit)
+		return;
+	reason = obstacle((__u64)sk, end->claim.cookie);
+	if (reason) {
+		pair->reason = reason;
+		return;
+	}
+	if (BPF_CORE_READ(sk, sk_lock.owned) || has_sleeper(sk)) {
+		if (now - pair->since_ns > SA_JOIN_TIMEOUT_NS)
+			pair->reason = SA_REASON_BUSY;
+		return;
+	}
+	error = bpf_map_update_elem(&sockets, &key, sk, BPF_NOEXIST);
+	if (error == -EBUSY) { /* somebody else's, or our own from before that is still being let go */
+		if (now - pair->since_ns > SA_JOIN_TIMEOUT_NS)
+			pair->reason = SA_REASON_FOREIGN;
+		return;
+	}
+	if (error) {
+		pair->reason = error == -E2BIG ? SA_REASON_FULL : SA_REASON_INSERT;
+		return;
+	}
+	if (!is_still(sk, end)) {
+		bpf_map_delete_elem(&sockets, &key);
+		pair->reason = SA_REASON_STATE;
+		return;
+	}
+	end->slot_generation = pair->generation;
+	end->slot = slot;
+	end->reason = SA_REASON_OPENING;
+	end->sample_messages = end->sample_bytes = end->sample_tcp = end->sample_peer_messages = 0;
+	end->losing_since_ns = 0;
+	pair->inserted |= bit;
+	if (pair->inserted != 3)
+		return;
+	pair->open_ns = now + SA_OPEN_DELAY_NS;
+	pair->since_ns = now;
+	pair->state = SA_OPENING;
+	note_next(pair->open_ns);
+}
+
+static __always_inline void forget(struct sock *sk)
+{
+	bpf_sk_storage_delete(&candidates, sk);
+	bpf_sk_storage_delete(&ends, sk);
+}
+
+SEC("iter/bpf_sk_storage_map")
+int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sa_candidate *candidate = ctx->value;
+	struct sock *sk = ctx->sk;
+	__u64 now = bpf_ktime_get_ns();
+	struct sa_half *half;
+	struct sa_pair *pair;
+	struct sa_end *end;
+	__u32 role;
+
+	if (!sk || !candidate)
+		return 0;
+	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
+	if (!end) {
+		bpf_sk_storage_delete(&candidates, sk);
+		return 0;
+	}
+	role = end->role & 1;
+	if (end->slot != SA_NO_SLOT) {
+		pair = pair_at(end->slot, end->slot_generation);
+		if (pair && pair->state != SA_JOINING) {
+			bpf_sk_storage_delete(&candidates, sk); /* it has arrived */
+			return 0;
+		}
+		if (!pair)
+			end->slot = SA_NO_SLOT; /* it could not join: its half says why */
+	}
+	half = bpf_map_lookup_elem(&halves, &end->key);
+	if (!half || (!half->claim[role].cookie && end->matched)) {
+		if (!end->matched) {
+			forget(sk);
+			return 0;
+		}
+		claim(end); /* it gave way to others, or the other end has claimed again */
+		half = bpf_map_lookup_elem(&halves, &end->key);
+		if (!half)
+			return 0;
+	}
+	if (half->poisoned || half->claim[role].cookie != end->claim.cookie) {
+		end->reason = SA_REASON_AMBIGUOUS;
+		bpf_sk_storage_delete(&candidates, sk);
+		return 0;
+	}
+	if (!half->matched) {
+		if (!end->matched && now - end->claim.born_ns > SA_HALF_LIFE_NS) {
+			control.half_expired++;
+			forget(sk); /* its other end is not covered, or not here */
+		}
+		return 0;
+	}
+	if (half->rule >= SA_MAX_RULES) {
+		forget(sk);
+		return 0;
+	}
+	end->matched = 1;
+	end->rule = half->rule;
+	if (role == SA_CLIENT && half->slot == SA_NO_SLOT)
+		consider(half, end, now);
+	else if (half->slot == SA_NO_SLOT)
+		proven_at(half->rule, end->cgroup, server_port(end), now);
+	end->reason = half->reason;
+	if (half->slot == SA_NO_SLOT)
+		return 0;
+	pair = pair_at(half->slot, half->slot_generation);
+	if (pair && pair->state == SA_JOINING)
+		join(sk, end, pair, half->slot, now);
+	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int sa_revisit(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sa_end *end = ctx->value;
+	struct sock *sk = ctx->sk;
+	struct sa_half *half;
+
+	if (!sk || !end || !end->matched)
+		return 0;
+	was_evicted(end, bpf_ktime_get_ns());
+	if (end->slot != SA_NO_SLOT)
+		return 0;
+	half = bpf_map_lookup_elem(&halves, &end->key);
+	if (half && !half->claim[end->role & 1].cookie)
+		bpf_sk_storage_get(&candidates, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	return 0;
+}
+
+/* --- pairs ------------------------------------------------------------------------------------------- */
+
+static __always_inline void give_back(struct sa_side *side)
+{
+	__u64 charged = side->charged_bytes;
+
+	if (!charged || __sync_val_compare_and_swap(&side->charged_bytes, charged, 0) != charged)
+		return;
+	__sync_fetch_and_add(&control.budget_used_bytes, -charged);
+}
+
+static __always_inline void tell(struct sa_pair *pair, __u32 type, __u32 reason, __u64 now)
+{
+	struct sa_counters *counters = counters_of(pair->rule);
+	struct sa_event event = {
+		.time_ns = now,
+		.type = type,
+		.reason = reason,
+		.rule = pair->rule,
+		.key = pair->key,
+		.cookie = {pair->side[SA_CLIENT].cookie, pair->side[SA_SERVER].cookie},
+		.client = pair->client,
+	};
+
+	if (counters)
+		__sync_fetch_and_add(type == SA_EVENT_LEFT ? &counters->left : &counters->enrolled, 1);
+	if (control.events_wanted)
+		bpf_ringbuf_output(&events, &event, sizeof(event), 0);
+}
+
+static __always_inline void tell_left(struct sa_pair *pair, __u32 reason, __u64 now)
+{
+	if (!pair->told)
+		return;
+	pair->told = 0;
+	tell(pair, SA_EVENT_LEFT, reason, now);
+}
+
+static __always_inline void free_slot(struct sa_pair *pair, __u32 slot)
+{
+	give_back(&pair->side[SA_CLIENT]);
+	give_back(&pair->side[SA_SERVER]);
+	pair->generation++;
+	pair->state = SA_FREE;
+	control.slots_busy--;
+	bpf_map_push_elem(&free_slots, &slot, 0);
+}
+
+/* Nothing was redirected yet: both may simply go. Their half says why, and when to look again. */
+static __always_inline void abort_join(struct sa_pair *pair, __u32 slot, __u32 reason, __u64 now)
+{
+	struct sa_half *half = bpf_map_lookup_elem(&halves, &pair->key);
+
+	for (int role = 0; role < 2; role++) {
+		__u64 key = pair->side[role].cookie;
+
+		if (pair->inserted & 1u << role)
+			bpf_map_delete_elem(&sockets, &key);
+	}
+	if (half && half->slot == slot) {
+		half->slot = SA_NO_SLOT;
+		put_aside(half, reason, now);
+	}
+	pair->reason = reason;
+	free_slot(pair, slot);
+}
+
+/*
+ * Is it certain that nothing redirected is queued or under way, in either direction? Each tcp_bpf_sendmsg holds its own
+ * psock from before the verdict until after the message is queued; so once the gate is closed, a reference count of one
+ * (the map's) on both says that no message is in flight, and after that an empty list stays empty. No time-out could
+ * prove that.
+ */
+static __always_inline bool is_quiet(struct sa_pair *pair)
+{
+	struct sk_psock *a = psock_of((struct sock *)pair->side[0].sk);
+	struct sk_psock *b = psock_of((struct sock *)pair->side[1].sk);
+
+	if (!a || !b)
+		return false;
+	if (BPF_CORE_READ(a, refcnt.refs.counter) != 1 || BPF_CORE_READ(b, refcnt.refs.counter) != 1)
+		return false;
+	return is_ingress_empty(a) && is_ingress_empty(b);
+}
+
+static __always_inline bool has_unread(__u64 address)
+{
+	struct sk_psock *psock = psock_of((struct sock *)address);
+
+	return psock && !is_ingress_empty(psock);
+}
+
+/*
+ * Takes back the budget of what this end has sent, if the receiver has read it all. If a message is in flight, it is
+ * paid for by what is put back.
+ */
+static __always_inline void reclaim(struct sa_side *sender, struct sa_side *receiver)
+{
+	__u64 charged = sender->charged_bytes;
+	struct sk_psock *psock;
+
+	if (!charged || has_unread(receiver->sk))
+		return;
+	if (__sync_val_compare_and_swap(&sender->charged_bytes, charged, 0) != charged)
+		return;
+	psock = psock_of((struct sock *)sender->sk);
+	if ((psock && BPF_CORE_READ(psock, refcnt.refs.counter) != 1) || has_unread(receiver->sk)) {
+		if (!__sync_val_compare_and_swap(&sender->charged_bytes, 0, charged))
+			return;
+	}
+	__sync_fetch_and_add(&control.budget_used_bytes, -charged);
+}
+
+static __always_inline void open_gate(struct sa_pair *pair, __u32 slot, __u64 now)
+{
+	__u32 reason = obstacle(pair->side[SA_CLIENT].sk, pair->side[SA_CLIENT].cookie);
+
+	if (!reason)
+		reason = obstacle(pair->side[SA_SERVER].sk, pair->side[SA_SERVER].cookie);
+	if (reason) {
+		abort_join(pair, slot, reason, now);
+		return;
+	}
+	bpf_map_delete_elem(&halves, &pair->key);
+	pair->since_ns = now;
+	pair->told = 1;
+	__sync_lock_test_and_set(&pair->state, SA_LIVE);
+	tell(pair, SA_EVENT_ENROLLED, SA_REASON_NONE, now);
+}
+
+static __always_inline void drain(struct sa_pair *pair, __u32 reason, __u64 now)
+{
+	pair->reason = reason;
+	pair->since_ns = now;
+	/* A full barrier: senders that begin from here on see it. is_quiet() waits for those that did not. */
+	__sync_lock_test_and_set(&pair->state, SA_DRAINING);
+	note_next(now + SA_MS);
+}
+
+static __always_inline void finish_drain(struct sa_pair *pair, __u32 slot, __u64 now)
+{
+	if (!is_quiet(pair)) {
+		__u64 waited = now - pair->since_ns;
+
+		note_next(now + (waited > SA_PASS_INTERVAL_NS ? waited : SA_MS));
+		return;
+	}
+	for (int role = 0; role < 2; role++) {
+		__u64 key = pair->side[role].cookie;
+
+		bpf_map_delete_elem(&sockets, &key);
+	}
+	tell_left(pair, pair->reason, now);
+	free_slot(pair, slot);
+}
+
+static __always_inline bool is_closed(struct sa_side *side)
+{
+	struct sock *sk = (struct sock *)side->sk;
+
+	return BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_CLOSE;
+}
+
+/* Returns false once the slot is free. */
+static __always_inline bool tend_closed(struct sa_pair *pair, __u32 slot, __u64 now)
+{
+	struct sa_side *client = &pair->side[SA_CLIENT], *server = &pair->side[SA_SERVER];
+	bool client_alive = is_alive(client->sk, client->cookie);
+	bool server_alive = is_alive(server->sk, server->cookie);
+
+	if (client_alive && server_alive && !is_closed(client) && !is_closed(server))
+		return true;
+	if (pair->state != SA_ABANDONED) {
+		tell_left(pair, SA_REASON_CLOSED, now);
+		pair->reason = SA_REASON_CLOSED;
+		pair->since_ns = now;
+		__sync_lock_test_and_set(&pair->state, SA_ABANDONED);
+	}
+	if (!client_alive && !server_alive) {
+		free_slot(pair, slot);
+		return false;
+	}
+	/* What was sent to the one that is gone, is gone; what it has sent may be unread. */
+	if (!client_alive)
+		give_back(server);
+	if (!server_alive)
+		give_back(client);
+	/*
+	 * A closed socket that a program still holds, or that is on its way out, tells nobody when it is freed: look again,
+	 * ever more rarely. One that is not closed yet tells when it is.
+	 */
+	if ((client_alive && is_closed(client)) || (server_alive && is_closed(server)))
+		note_next(now + (now - pair->since_ns > SA_PASS_INTERVAL_NS ? now - pair->since_ns :
+									      SA_PASS_INTERVAL_NS));
+	return true;
+}
+
+static __noinline void tend(struct sa_pair *pair, __u32 slot)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u32 id;
+
+	if (!pair || pair->state == SA_FREE)
+		return;
+	if (!tend_closed(pair, slot, now))
+		return;
+	id = pair->rule & (SA_MAX_RULES - 1);
+	if (control.pressure) {
+		reclaim(&pair->side[0], &pair->side[1]);
+		reclaim(&pair->side[1], &pair->side[0]);
+	}
+	switch (pair->state) {
+	case SA_JOINING:
+		if (pair->reason)
+			abort_join(pair, slot, pair->reason, now);
+		else if (now - pair->since_ns > 2 * SA_JOIN_TIMEOUT_NS)
+			abort_join(pair, slot, SA_REASON_BUSY, now);
+		else
+			note_next(now + SA_PASS_INTERVAL_NS);
+		break;
+	case SA_OPENING:
+		if (control.drain_rules >> id & 1)
+			abort_join(pair, slot, control.drain_reason, now);
+		else if (now >= pair->open_ns)
+			open_gate(pair, slot, now);
+		else
+			note_next(pair->open_ns);
+		break;
+	case SA_LIVE:
+		if (control.drain_rules >> id & 1)
+			drain(pair, control.drain_reason, now);
+		else if (pair->losing)
+			drain(pair, SA_REASON_COOLING, now);
+		break;
+	case SA_DRAINING:
+		finish_drain(pair, slot, now);
+		break;
+	}
+}
+
+static long tend_slot(__u32 slot, void *unused)
+{
+	struct sa_pair *pair = bpf_map_lookup_elem(&pairs, &slot);
+
+	tend(pair, slot);
+	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int sa_tend(struct bpf_iter__bpf_map_elem *ctx)
+{
+	if (!ctx->value)
+		return 0;
+	bpf_loop(control.slots_used, tend_slot, NULL, 0);
+	return 0;
+}
+
+/* --- reports ----------------------------------------------------------------------------------------- */
+
+SEC("iter/bpf_sk_storage_map")
+int sa_list(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sa_end *end = ctx->value;
+	struct sock *sk = ctx->sk;
+	struct sa_pair *pair;
+	struct {
+		__u64 queued_bytes;
+		__u32 pair_state, pair_reason;
+	} tail = {};
+
+	if (!sk || !end || !end->matched)
+		return 0;
+	tail.queued_bytes = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
+	pair = pair_at(end->slot, end->slot_generation);
+	if (pair) {
+		tail.pair_state = pair->state;
+		tail.pair_reason = pair->reason;
+	}
+	bpf_seq_write(ctx->meta->seq, end, sizeof(*end));
+	bpf_seq_write(ctx->meta->seq, &tail, sizeof(tail));
+	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int sa_learn(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+
+	if (!sk)
+		return 0;
+	control.sock_def_readable = (__u64)BPF_CORE_READ(sk, sk_data_ready);
+	control.woken_wake_function = (__u64)&woken_wake_function;
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";
