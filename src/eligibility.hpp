@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Which rules may run. Pure: the daemon and `sockaccelctl check` decide alike.
+#pragma once
+
+#include <string>
+
+#include "policy.hpp"
+
+namespace sockaccel {
+
+// A rule that this version, on this kernel, can't accelerate safely: the reason, and what would let it
+// pass. Empty: it may run.
+[[nodiscard]] std::string refusal(const Rule& rule);
+
+}  // namespace sockaccel
