@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The seam between what is decided and what the kernel does. BpfDatapath is the real one; the unit tests
+// have the one fake.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "connection.hpp"
+#include "plan.hpp"
+
+namespace sockaccel {
+
+// Times are CLOCK_MONOTONIC.
+using Instant = std::chrono::nanoseconds;
+
+struct PassResult {
+    std::optional<Instant> next;                         // when the next pass would find something to do
+    std::uint32_t pairs = 0;                             // slots in use: enrolled, joining or leaving
+    std::uint32_t candidates = 0;
+};
+
+struct Totals {
+    std::uint64_t budget_used_bytes = 0, budget_bytes = 0;
+    std::uint64_t halves_expired = 0;                    // ends whose other end was not covered
+    std::uint32_t pairs = 0;
+};
+
+// Not thread-safe. Failures of the kernel are std::system_error that name the object.
+class Datapath {
+  public:
+    virtual ~Datapath() = default;
+
+    // Lays the tables out aside; the next set_membership() swaps them in together with it: a connection is
+    // judged by the old policy or by the new one, never by a mix.
+    virtual void set_tables(const Tables& tables, const Limits& limits) = 0;
+
+    // Makes the sets of attached cgroups and of memberships equal to `membership`. A cgroup that vanished
+    // meanwhile is no error. Returns the paths that could not be attached to, with the cause.
+    virtual std::vector<std::string> set_membership(const Membership& membership) = 0;
+
+    // Pairs of these rules leave, for this reason, within the next passes; 0 ends it.
+    virtual void drain(RuleMask rules, Reason reason) = 0;
+
+    // One pass of the steward over candidates and pairs.
+    virtual PassResult pass() = 0;
+
+    // Readable when pass() or an event waits.
+    [[nodiscard]] virtual int event_fd() const = 0;
+
+    // Takes everything that waits at event_fd(): true if a pass is wanted; gives events to `sink`.
+    virtual bool take_events(const std::function<void(const ConnectionEvent&)>& sink) = 0;
+
+    // Whether paired, enrolled and left events are wanted; off costs nothing.
+    virtual void want_events(bool wanted) = 0;
+
+    [[nodiscard]] virtual std::vector<Connection> connections() = 0;
+    [[nodiscard]] virtual RuleCounters counters(RuleId rule) = 0;
+    [[nodiscard]] virtual Totals totals() = 0;
+};
+
+}  // namespace sockaccel

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "engine.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "log.hpp"
+
+namespace sockaccel {
+namespace {
+
+constexpr Instant kPassInterval{SA_PASS_INTERVAL_NS};
+constexpr int kPassShare = 20;  // passes take at most one part in this many of the time
+constexpr std::chrono::milliseconds kStopInterval{5};
+constexpr RuleMask kAllRules = ~RuleMask{0};
+
+bool has(const std::vector<Rule>& rules, const Rule& rule) {
+    return std::find(rules.begin(), rules.end(), rule) != rules.end();
+}
+
+}  // namespace
+
+std::string_view to_string(RuleState state) {
+    switch (state) {
+        case RuleState::active:
+            return "active";
+        case RuleState::waiting:
+            return "waiting";
+        case RuleState::refused:
+            return "refused";
+    }
+    return "?";
+}
+
+Engine::Engine(EventLoop& loop, Datapath& datapath, CgroupTree& cgroups)
+    : datapath_(datapath),
+      cgroups_(cgroups),
+      tree_source_(loop.on_readable(cgroups.fd(), [this] { take_in_tree(); })),
+      event_source_(loop.on_readable(datapath.event_fd(), [this] { look(); })),
+      pass_timer_(loop.timer([this] { pass(); })) {}
+
+std::vector<std::string> Engine::apply(const Policy& policy) {
+    std::vector<std::string> changes = describe_change(policy_, policy);
+    Policy accepted{policy.limits, {}};
+    for (const Rule& rule : policy.rules) {
+        const std::string why = refusal(rule);
+        if (why.empty())
+            accepted.rules.push_back(rule);
+        else if (!has(policy_.rules, rule))
+            changes.push_back("refused " + rule.name + ": " + why);
+    }
+    Tables tables = compile(accepted, &tables_);
+    const RuleMask ids = ids_of(tables);
+    const RuleMask old = leaving(tables_, tables);
+
+    try {
+        free_ids(old & ids);
+        enforce(tables, policy.limits, (leaving_ | old) & ~ids);
+    } catch (...) {
+        enforce(tables_, policy_.limits, leaving_);
+        throw;
+    }
+    leaving_ = (leaving_ | old) & ~ids;
+    tables_ = std::move(tables);
+    policy_ = policy;
+    pass_at(now());
+    if (changed_)
+        changed_();
+    return changes;
+}
+
+void Engine::enforce(const Tables& tables, const Limits& limits, RuleMask leaving) {
+    cgroups_.select(globs_of(tables));
+    is_tree_stale_ = false;
+    datapath_.set_tables(tables, limits);
+    datapath_.drain(leaving, SA_REASON_POLICY);
+    report(datapath_.set_membership(place(tables, cgroups_.selected())));
+}
+
+// For ids that pass from one rule to another at once, when there are too many rules to give them new ones:
+// neither the old rule's pairs nor its cgroups may become the new one's.
+void Engine::free_ids(RuleMask reused) {
+    if (reused == 0)
+        return;
+    datapath_.set_membership(place(without(tables_, reused), cgroups_.selected()));
+    datapath_.drain(leaving_ | reused, SA_REASON_POLICY);
+    pass();  // a pair that has begun to leave does not turn back
+}
+
+void Engine::place_links() {
+    report(datapath_.set_membership(place(tables_, cgroups_.selected())));
+}
+
+// Without the cgroups that are new the service is of less use, but what it does stays right: so no failure
+// here ends it.
+void Engine::take_in_tree() {
+    try {
+        if (!cgroups_.refresh() && !is_tree_stale_)
+            return;
+        place_links();
+        is_tree_stale_ = false;
+    } catch (const std::system_error& error) {
+        is_tree_stale_ = true;
+        report({std::string("cgroups that came or went are not taken in: ") + error.what()});
+    }
+    if (changed_)
+        changed_();
+}
+
+void Engine::look() {
+    const auto listener = listener_;  // it may end itself
+    const bool is_pass_wanted = datapath_.take_events([&](const ConnectionEvent& event) {
+        if (listener)
+            listener(event);
+    });
+    if (is_pass_wanted)
+        pass_at(now());
+}
+
+void Engine::pass() {
+    pass_timer_.disarm();
+    next_pass_.reset();
+    last_pass_ = now();
+    const PassResult result = datapath_.pass();
+    last_pass_took_ = now() - last_pass_;
+    if (result.next)
+        pass_at(*result.next);
+}
+
+void Engine::pass_at(Instant at) {
+    at = std::max(at, last_pass_ + std::max(kPassInterval, kPassShare * last_pass_took_));
+    if (next_pass_ && *next_pass_ <= at)
+        return;
+    pass_timer_.arm(at);
+    next_pass_ = at;
+}
+
+void Engine::report(std::vector<std::string> problems) {
+    for (const std::string& problem : problems)
+        if (std::find(problems_.begin(), problems_.end(), problem) == problems_.end())
+            log::warning(problem);
+    problems_ = std::move(problems);
+}
+
+std::vector<Connection> Engine::stop(std::chrono::milliseconds patience) {
+    tree_source_ = {};
+    event_source_ = {};
+    pass_timer_.disarm();
+    next_pass_.reset();
+
+    const Instant deadline = now() + patience;
+    datapath_.set_membership({});
+    datapath_.drain(kAllRules, SA_REASON_STOPPED);
+    while (datapath_.pass().pairs > 0 && now() < deadline)
+        std::this_thread::sleep_for(kStopInterval);
+
+    std::vector<Connection> remaining;
+    for (Connection& connection : datapath_.connections())
+        if (connection.state == ConnectionState::enrolled ||
+            connection.state == ConnectionState::draining)
+            remaining.push_back(std::move(connection));
+    return remaining;
+}
+
+RuleStatus Engine::status_of(const Rule& rule) const {
+    RuleStatus status;
+    status.rule = rule;
+    const auto planned =
+        std::find_if(tables_.rules.begin(), tables_.rules.end(),
+                     [&](const PlannedRule& it) { return it.rule.name == rule.name; });
+    if (planned == tables_.rules.end()) {
+        status.state = RuleState::refused;
+        status.why = refusal(rule);
+        return status;
+    }
+    status.id = planned->id;
+    for (const Cgroup& cgroup : cgroups_.selected())
+        if (selects(rule, cgroup))
+            status.cgroups.push_back(cgroup.path);
+    status.state = status.cgroups.empty() ? RuleState::waiting : RuleState::active;
+    if (status.state == RuleState::waiting)
+        status.why = "no cgroup that it names exists at the moment";
+    return status;
+}
+
+std::vector<RuleStatus> Engine::rules() const {
+    std::vector<RuleStatus> statuses;
+    for (const Rule& rule : policy_.rules)
+        statuses.push_back(status_of(rule));
+    return statuses;
+}
+
+std::optional<RuleStatus> Engine::rule_of(RuleId id) const {
+    for (const PlannedRule& planned : tables_.rules)
+        if (planned.id == id)
+            return status_of(planned.rule);
+    return std::nullopt;
+}
+
+RuleCounters Engine::counters(const RuleStatus& rule) {
+    return rule.id ? datapath_.counters(*rule.id) : RuleCounters{};
+}
+
+void Engine::listen(std::function<void(const ConnectionEvent&)> listener) {
+    listener_ = std::move(listener);
+    datapath_.want_events(static_cast<bool>(listener_));
+}
+
+}  // namespace sockaccel
