@@ -1,0 +1,552 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "bpf_datapath.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <numeric>
+#include <set>
+
+#include "event_loop.hpp"
+#include "fd.hpp"
+#include "kernel_support.hpp"
+#include "log.hpp"
+#include "sockaccel.h"
+#include "sockaccel.skel.h"
+
+namespace sockaccel {
+namespace {
+
+template <auto destroy>
+struct Destroy {
+    template <typename T>
+    void operator()(T* object) const {
+        destroy(object);
+    }
+};
+
+using Skeleton = std::unique_ptr<sockaccel_bpf, Destroy<sockaccel_bpf__destroy>>;
+using Link = std::unique_ptr<bpf_link, Destroy<bpf_link__destroy>>;
+using Ring = std::unique_ptr<ring_buffer, Destroy<ring_buffer__free>>;
+
+// What libbpf last had to say; part of the error if loading fails.
+std::string libbpf_messages;
+
+int keep_message(libbpf_print_level level, const char* format, va_list arguments) {
+    if (level != LIBBPF_WARN)
+        return 0;
+    std::array<char, 4096> line{};
+    const int length = std::vsnprintf(line.data(), line.size(), format, arguments);
+    constexpr std::size_t kMostKept = 16384;
+    libbpf_messages += line.data();
+    if (libbpf_messages.size() > kMostKept)
+        libbpf_messages.erase(0, libbpf_messages.size() - kMostKept);
+    return length;
+}
+
+Skeleton load(const Limits& limits) {
+    libbpf_set_print(keep_message);
+    if (const std::vector<std::string> missing = missing_kernel_support(); !missing.empty()) {
+        std::string text = "kernel " + kernel_release() + " lacks what sockaccel needs:";
+        for (const std::string& item : missing)
+            text += "\n  " + item;
+        throw Unsupported(text);
+    }
+    libbpf_messages.clear();
+    Skeleton skeleton(sockaccel_bpf__open());
+    if (!skeleton)
+        throw Unsupported("cannot open the embedded BPF object: " + libbpf_messages);
+    const std::uint32_t connections = limits.connections;
+    bpf_map__set_max_entries(skeleton->maps.pairs, connections);
+    bpf_map__set_max_entries(skeleton->maps.free_slots, connections);
+    bpf_map__set_max_entries(skeleton->maps.sockets, 2 * connections);
+    bpf_map__set_max_entries(skeleton->maps.halves, 2 * connections);
+    if (const int error = sockaccel_bpf__load(skeleton.get()); error != 0)
+        throw Unsupported("kernel " + kernel_release() + " refuses the BPF programs (" +
+                          std::strerror(-error) + "):\n" + libbpf_messages);
+    skeleton->bss->control.max_pairs = connections;
+    return skeleton;
+}
+
+template <typename T>
+Link owned(T* link, const std::string& act) {
+    if (link == nullptr)
+        throw std::system_error(errno, std::generic_category(), act);
+    return Link(link);
+}
+
+Link iterate(bpf_program* program, const bpf_map* map) {
+    bpf_iter_link_info info{};
+    info.map.map_fd = static_cast<__u32>(bpf_map__fd(map));
+    LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info, .link_info_len = sizeof info);
+    return owned(bpf_program__attach_iter(program, &options),
+                 std::string("attach the iterator ") + bpf_program__name(program) + " to the map " +
+                     bpf_map__name(map));
+}
+
+// Runs an iterator once over everything; returns what it wrote.
+std::string run(const Link& iterator, const std::string& act) {
+    const Fd fd(check(bpf_iter_create(bpf_link__fd(iterator.get())), act));
+    std::string written;
+    std::array<char, 65536> buffer{};
+    for (;;) {
+        const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());
+        if (count == 0)
+            return written;
+        if (count > 0)
+            written.append(buffer.data(), static_cast<std::size_t>(count));
+        else if (errno != EAGAIN && errno != EINTR)
+            throw std::system_error(errno, std::generic_category(), act);
+    }
+}
+
+sa_network_key network_key(const Network& network, std::uint32_t half) {
+    sa_network_key key{};
+    key.prefix_length = 8 + network.mapped_prefix();
+    key.half = static_cast<__u8>(half);
+    std::ranges::copy(network.address().bytes, std::begin(key.address));
+    return key;
+}
+
+std::uint32_t tolerate_bits(const Rule& rule) {
+    std::uint32_t bits = 0;
+    for (const Hazard hazard : rule.tolerate) {
+        switch (hazard) {
+            case Hazard::fionread:
+                bits |= SA_TOLERATE_FIONREAD;
+                break;
+            case Hazard::splice:
+                bits |= SA_TOLERATE_SPLICE;
+                break;
+            case Hazard::waitall:
+                bits |= SA_TOLERATE_WAITALL;
+                break;
+            case Hazard::blocking:
+                bits |= SA_TOLERATE_BLOCKING;
+                break;
+            case Hazard::stall:
+                bits |= SA_TOLERATE_STALL;
+                break;
+        }
+    }
+    return bits;
+}
+
+std::uint32_t action_code(Action action) {
+    switch (action) {
+        case Action::accelerate:
+            return SA_ACCELERATE;
+        case Action::observe:
+            return SA_OBSERVE;
+        case Action::bypass:
+            break;
+    }
+    return SA_BYPASS;
+}
+
+Address address_of(const __u8 (&bytes)[16]) {
+    Address address;
+    std::ranges::copy(bytes, address.bytes.begin());
+    return address;
+}
+
+Reason reason_of(std::uint32_t code) {
+    return code < SA_REASON_COUNT ? static_cast<Reason>(code) : SA_REASON_NONE;
+}
+
+std::optional<RuleId> rule_of(std::uint32_t id) {
+    return id < SA_MAX_RULES ? std::optional(static_cast<RuleId>(id)) : std::nullopt;
+}
+
+ConnectionEnd end_of(const sa_report& report) {
+    const sa_end& from = report.end;
+    ConnectionEnd end;
+    end.cookie = from.claim.cookie;
+    end.cgroup = from.cgroup;
+    end.netns = from.netns;
+    end.uid = from.uid;
+    end.local = address_of(from.claim.tuple.local);
+    end.remote = address_of(from.claim.tuple.remote);
+    end.local_port = from.claim.tuple.local_port;
+    end.remote_port = from.claim.tuple.remote_port;
+    end.queued_bytes = report.queued_bytes;
+    end.sent.redirected_messages = from.redirected_messages;
+    end.sent.redirected_bytes = from.redirected_bytes;
+    end.sent.tcp_messages = from.tcp_messages;
+    end.sent.tcp_bytes = from.tcp_bytes;
+    std::ranges::copy(from.reasons, end.sent.reasons.begin());
+    return end;
+}
+
+Connection connection_of(const sa_report& client, const sa_report& server) {
+    Connection connection;
+    connection.rule = rule_of(client.end.rule);
+    connection.age = now() - std::chrono::nanoseconds(client.end.claim.born_ns);
+    connection.client = end_of(client);
+    connection.server = end_of(server);
+    connection.reason = reason_of(client.end.reason);
+    switch (client.pair_state) {
+        case SA_JOINING:
+        case SA_OPENING:
+            connection.state = ConnectionState::opening;
+            connection.reason = SA_REASON_OPENING;
+            break;
+        case SA_LIVE:
+            connection.state = ConnectionState::enrolled;
+            connection.reason = SA_REASON_NONE;
+            break;
+        case SA_DRAINING:
+            connection.state = ConnectionState::draining;
+            connection.reason = reason_of(client.pair_reason);
+            break;
+        case SA_ABANDONED:
+            connection.reason = SA_REASON_CLOSED;
+            break;
+        default:
+            break;
+    }
+    return connection;
+}
+
+ConnectionEvent event_of(const sa_event& from) {
+    ConnectionEvent event;
+    event.kind = from.type == SA_EVENT_PAIRED     ? EventKind::paired
+                 : from.type == SA_EVENT_ENROLLED ? EventKind::enrolled
+                                                  : EventKind::left;
+    event.rule = rule_of(from.rule);
+    event.reason = reason_of(from.reason);
+    event.client_cookie = from.cookie[SA_CLIENT];
+    event.server_cookie = from.cookie[SA_SERVER];
+    event.client = address_of(from.client.local);
+    event.server = address_of(from.client.remote);
+    event.client_port = from.client.local_port;
+    event.server_port = from.client.remote_port;
+    event.time = std::chrono::nanoseconds(from.time_ns);
+    return event;
+}
+
+}  // namespace
+
+struct BpfDatapath::State {
+    State(const Limits& limits, std::filesystem::path cgroup_root);
+
+    void learn_from_own_socket();
+    void write_ports(const std::vector<RuleMask>& masks, std::uint32_t half);
+    void write_networks(const std::vector<NetworkEntry>& entries, std::uint32_t half);
+    void write_rules();
+    void clear_counters(RuleId id);
+    void write_cgroups(const std::map<std::uint64_t, RuleMask>& rules_of, std::uint32_t half);
+    void attach(const std::string& path, std::vector<std::string>& failures);
+
+    [[nodiscard]] sa_control& control() const { return skeleton->bss->control; }
+    [[nodiscard]] std::uint32_t live_half() const { return control().generation & 1; }
+
+    struct Attached {
+        std::uint64_t id = 0;
+        Link link;
+    };
+
+    std::filesystem::path root;
+    Skeleton skeleton;
+    Link enrol, revisit, tend, list, learn;
+    Ring ring;
+    bool pass_wanted = false;
+    const std::function<void(const ConnectionEvent&)>* sink = nullptr;
+    std::optional<std::pair<std::vector<PlannedRule>, Limits>> staged;  // for the next set_membership()
+    std::array<std::vector<Network>, 2> networks;                       // what each half of the map holds
+    std::array<std::set<std::uint64_t>, 2> cgroups;
+    std::map<std::string, Attached> links;
+};
+
+BpfDatapath::State::State(const Limits& limits, std::filesystem::path cgroup_root)
+    : root(std::move(cgroup_root)), skeleton(load(limits)) {
+    const auto& maps = skeleton->maps;
+    const auto& programs = skeleton->progs;
+
+    const __u32 slot = 0;
+    const int gate = bpf_program__fd(programs.sa_gate);
+    check(bpf_map__update_elem(maps.programs, &slot, sizeof slot, &gate, sizeof gate, BPF_ANY),
+          "put the gate into its program array");
+    check(bpf_prog_attach(bpf_program__fd(programs.sa_stub), bpf_map__fd(maps.sockets),
+                          BPF_SK_MSG_VERDICT, 0),
+          "attach the stub to the SOCKHASH");
+
+    enrol = iterate(programs.sa_enrol, maps.candidates);
+    revisit = iterate(programs.sa_revisit, maps.ends);
+    tend = iterate(programs.sa_tend, maps.once);
+    list = iterate(programs.sa_list, maps.ends);
+    learn = iterate(programs.sa_learn, maps.own_sockets);
+    learn_from_own_socket();
+
+    ring.reset(ring_buffer__new(
+        bpf_map__fd(maps.work),
+        [](void* self, void*, size_t) {
+            static_cast<State*>(self)->pass_wanted = true;
+            return 0;
+        },
+        this, nullptr));
+    if (!ring)
+        throw std::system_error(errno, std::generic_category(), "open the work ring");
+    check_negative(ring_buffer__add(
+                       ring.get(), bpf_map__fd(maps.events),
+                       [](void* self, void* data, size_t size) {
+                           sa_event event{};
+                           std::memcpy(&event, data, std::min(size, sizeof event));
+                           if (const auto* wanted = static_cast<State*>(self)->sink)
+                               (*wanted)(event_of(event));
+                           return 0;
+                       },
+                       this),
+                   "open the event ring");
+}
+
+// An ordinary socket's sk_data_ready is what a socket that the kernel itself reads does not have.
+void BpfDatapath::State::learn_from_own_socket() {
+    const Fd socket(check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "open a TCP socket"));
+    const int key = socket.get();
+    const __u32 value = 0;
+    check(bpf_map__update_elem(skeleton->maps.own_sockets, &key, sizeof key, &value, sizeof value, BPF_ANY),
+          "put an own socket into socket-local storage");
+    run(learn, "look at an own socket");
+    if (control().woken_wake_function == 0)
+        throw Unsupported(
+            "/proc/kallsyms hides the kernel's addresses, and with them how a sleeping reader is told: "
+            "give the service CAP_SYSLOG, or set the sysctl kernel.kptr_restrict to 0");
+}
+
+void BpfDatapath::State::write_ports(const std::vector<RuleMask>& masks, std::uint32_t half) {
+    std::vector<__u32> keys(masks.size());
+    std::iota(keys.begin(), keys.end(), half << 16);
+    __u32 count = static_cast<__u32>(keys.size());
+    LIBBPF_OPTS(bpf_map_batch_opts, options);
+    check(bpf_map_update_batch(bpf_map__fd(skeleton->maps.ports), keys.data(), masks.data(), &count,
+                               &options),
+          "write the port masks");
+}
+
+void BpfDatapath::State::write_networks(const std::vector<NetworkEntry>& entries, std::uint32_t half) {
+    const bpf_map* map = skeleton->maps.networks;
+    for (const Network& network : networks[half]) {
+        const sa_network_key key = network_key(network, half);
+        check(bpf_map__delete_elem(map, &key, sizeof key, 0), "forget the network " + network.text());
+    }
+    networks[half].clear();
+    for (const NetworkEntry& entry : entries) {
+        const sa_network_key key = network_key(entry.network, half);
+        check(bpf_map__update_elem(map, &key, sizeof key, &entry.rules, sizeof entry.rules, BPF_ANY),
+              "write the network " + entry.network.text());
+        networks[half].push_back(entry.network);
+    }
+}
+
+void BpfDatapath::State::write_rules() {
+    sa_control& to = control();
+    RuleMask accelerate = 0, bypass = 0;
+    std::array<sa_rule, SA_MAX_RULES> rules{};
+    std::size_t rank = 0;
+    for (const PlannedRule& planned : staged->first) {
+        sa_rule& rule = rules[index_of(planned.id)];
+        if (to.rules[index_of(planned.id)].active == 0)
+            clear_counters(planned.id);
+        rule.active = 1;
+        rule.action = action_code(planned.rule.action);
+        rule.tolerate = tolerate_bits(planned.rule);
+        rule.queue_bytes = planned.rule.queue_bytes;
+        rule.prove_ns = static_cast<__u64>(std::chrono::nanoseconds(planned.rule.prove).count());
+        to.order[rank++] = static_cast<__u8>(planned.id);
+        if (planned.rule.action == Action::accelerate)
+            accelerate |= mask_of(planned.id);
+        else if (planned.rule.action == Action::bypass)
+            bypass |= mask_of(planned.id);
+    }
+    std::ranges::copy(rules, std::begin(to.rules));
+    to.accelerate_rules = accelerate;
+    to.bypass_rules = bypass;
+    to.budget_bytes = staged->second.memory_bytes;
+    to.max_pairs = std::min(staged->second.connections, bpf_map__max_entries(skeleton->maps.pairs));
+    if (to.max_pairs < staged->second.connections)
+        log::warning("limits.connections = " + std::to_string(staged->second.connections) +
+                     " takes effect at the next start; until then it is " +
+                     std::to_string(to.max_pairs));
+}
+
+// For an id that another rule may have had before.
+void BpfDatapath::State::clear_counters(RuleId id) {
+    const __u32 key = static_cast<__u32>(id);
+    const std::vector<sa_counters> zeros(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+    check(bpf_map__update_elem(skeleton->maps.counters, &key, sizeof key, zeros.data(),
+                               zeros.size() * sizeof(sa_counters), BPF_ANY),
+          "clear the counters of rule " + std::to_string(key));
+}
+
+void BpfDatapath::State::write_cgroups(const std::map<std::uint64_t, RuleMask>& rules_of,
+                                       std::uint32_t half) {
+    const bpf_map* map = skeleton->maps.cgroups;
+    for (const auto& [id, rules] : rules_of) {
+        const sa_cgroup_key key{.id = id, .half = half, .reserved = 0};
+        check(bpf_map__update_elem(map, &key, sizeof key, &rules, sizeof rules, BPF_ANY),
+              "write the rules of cgroup " + std::to_string(id));
+        cgroups[half].insert(id);
+    }
+    std::erase_if(cgroups[half], [&](std::uint64_t id) {
+        if (rules_of.contains(id))
+            return false;
+        const sa_cgroup_key key{.id = id, .half = half, .reserved = 0};
+        check(bpf_map__delete_elem(map, &key, sizeof key, 0), "forget cgroup " + std::to_string(id));
+        return true;
+    });
+}
+
+// A path may have become another cgroup since: the link goes with the old one.
+void BpfDatapath::State::attach(const std::string& path, std::vector<std::string>& failures) {
+    const std::filesystem::path directory = root / path;
+    const Fd cgroup(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!cgroup) {
+        if (errno != ENOENT)  // gone meanwhile: the cgroup tree will say so, too
+            failures.push_back("cgroup /" + path + ": cannot open it: " + std::strerror(errno));
+        links.erase(path);
+        return;
+    }
+    struct stat status {};
+    check(::fstat(cgroup.get(), &status), "stat " + directory.string());
+    if (const auto found = links.find(path); found != links.end() && found->second.id == status.st_ino)
+        return;
+    Link link(bpf_program__attach_cgroup(skeleton->progs.sa_pair_ends, cgroup.get()));
+    if (!link) {
+        failures.push_back("cgroup /" + path +
+                           ": cannot attach the sock_ops program: " + std::strerror(errno));
+        links.erase(path);
+        return;
+    }
+    links[path] = {status.st_ino, std::move(link)};
+}
+
+BpfDatapath::BpfDatapath(const Limits& limits, std::filesystem::path cgroup_root)
+    : state_(std::make_unique<State>(limits, std::move(cgroup_root))) {}
+
+BpfDatapath::~BpfDatapath() = default;
+
+void BpfDatapath::set_tables(const Tables& tables, const Limits& limits) {
+    const std::uint32_t aside = !state_->live_half();
+    state_->write_ports(tables.ports, aside);
+    state_->write_networks(tables.networks, aside);
+    state_->staged = {tables.rules, limits};
+}
+
+std::vector<std::string> BpfDatapath::set_membership(const Membership& membership) {
+    std::vector<std::string> failures;
+    const bool swap = state_->staged.has_value();
+    const std::uint32_t half = swap ? !state_->live_half() : state_->live_half();
+
+    std::erase_if(state_->links, [&](const auto& link) {
+        return !std::ranges::binary_search(membership.links, link.first);
+    });
+    state_->write_cgroups(membership.rules_of, half);
+    if (swap) {
+        state_->write_rules();
+        __atomic_fetch_add(&state_->control().generation, 1, __ATOMIC_SEQ_CST);
+        state_->staged.reset();
+    }
+    for (const std::string& path : membership.links)
+        state_->attach(path, failures);
+    return failures;
+}
+
+void BpfDatapath::drain(RuleMask rules, Reason reason) {
+    state_->control().drain_reason = reason;
+    __atomic_store_n(&state_->control().drain_rules, rules, __ATOMIC_SEQ_CST);
+}
+
+PassResult BpfDatapath::pass() {
+    sa_control& control = state_->control();
+    __atomic_store_n(&control.work_raised, 0, __ATOMIC_SEQ_CST);
+    control.next_look_ns = 0;
+    control.candidates = 0;
+    if (__atomic_exchange_n(&control.revisit, 0, __ATOMIC_SEQ_CST) != 0)
+        run(state_->revisit, "revisit the evicted ends");
+    run(state_->enrol, "look at the candidates");
+    const bool pressed = control.pressure != 0;
+    run(state_->tend, "look at the pairs");
+    if (pressed)
+        control.pressure = 0;
+
+    PassResult result;
+    if (control.next_look_ns != 0)
+        result.next = Instant(control.next_look_ns);
+    result.pairs = control.slots_busy;
+    result.candidates = control.candidates;
+    return result;
+}
+
+int BpfDatapath::event_fd() const { return ring_buffer__epoll_fd(state_->ring.get()); }
+
+bool BpfDatapath::take_events(const std::function<void(const ConnectionEvent&)>& sink) {
+    state_->sink = &sink;
+    state_->pass_wanted = false;
+    const int taken = ring_buffer__consume(state_->ring.get());
+    state_->sink = nullptr;
+    check_negative(taken, "read the event rings");
+    return state_->pass_wanted;
+}
+
+void BpfDatapath::want_events(bool wanted) { state_->control().events_wanted = wanted ? 1 : 0; }
+
+std::vector<Connection> BpfDatapath::connections() {
+    const std::string bytes = run(state_->list, "list the connections");
+    std::map<std::pair<std::uint32_t, std::uint32_t>, std::array<std::optional<sa_report>, 2>> ends;
+    for (std::size_t at = 0; at + sizeof(sa_report) <= bytes.size(); at += sizeof(sa_report)) {
+        sa_report report{};
+        std::memcpy(&report, bytes.data() + at, sizeof report);
+        ends[{report.end.key.client_isn, report.end.key.server_isn}][report.end.role & 1] = report;
+    }
+    std::vector<Connection> connections;
+    for (const auto& [key, pair] : ends) {
+        if (pair[SA_CLIENT] && pair[SA_SERVER])
+            connections.push_back(connection_of(*pair[SA_CLIENT], *pair[SA_SERVER]));
+    }
+    return connections;
+}
+
+RuleCounters BpfDatapath::counters(RuleId rule) {
+    const __u32 key = static_cast<__u32>(rule);
+    std::vector<sa_counters> by_cpu(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+    check(bpf_map__lookup_elem(state_->skeleton->maps.counters, &key, sizeof key, by_cpu.data(),
+                               by_cpu.size() * sizeof(sa_counters), 0),
+          "read the counters of rule " + std::to_string(key));
+    RuleCounters sum;
+    for (const sa_counters& one : by_cpu) {
+        sum.paired += one.paired;
+        sum.enrolled += one.enrolled;
+        sum.left += one.left;
+        sum.traffic.redirected_messages += one.redirected_messages;
+        sum.traffic.redirected_bytes += one.redirected_bytes;
+        sum.traffic.tcp_messages += one.tcp_messages;
+        sum.traffic.tcp_bytes += one.tcp_bytes;
+        for (std::size_t i = 0; i < SA_REASON_COUNT; i++)
+            sum.traffic.reasons[i] += one.reasons[i];
+    }
+    return sum;
+}
+
+Totals BpfDatapath::totals() {
+    const sa_control& control = state_->control();
+    Totals totals;
+    totals.budget_used_bytes = __atomic_load_n(&control.budget_used_bytes, __ATOMIC_RELAXED);
+    totals.budget_bytes = control.budget_bytes;
+    totals.halves_expired = control.half_expired;
+    totals.pairs = control.slots_busy;
+    return totals;
+}
+
+}  // namespace sockaccel
