@@ -1,0 +1,583 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// One thread: the connection to the bus is a descriptor in the daemon's event loop, and sdbus-c++ calls the
+// handlers below from State::dispatch(). They are called through C code of libsystemd, and sdbus-c++ 1.2
+// lets every exception but its own through; so each of them goes through answer().
+//
+// Properties are read from copies (Shown, RuleObject::status_) of what the engine said at its last
+// change. refresh() compares, stores and announces: what a caller reads and what the signals say agree, and
+// a signal means that a value did change.
+#include "manager.hpp"
+
+#include <sdbus-c++/sdbus-c++.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <map>
+#include <set>
+#include <stdexcept>
+#include <tuple>
+#include <utility>
+
+#include "bus_names.hpp"
+#include "log.hpp"
+#include "org.sockaccel1.Manager.adaptor.hpp"
+#include "org.sockaccel1.Rule.adaptor.hpp"
+#include "utf8.hpp"
+
+namespace sockaccel {
+
+namespace {
+
+using Dict = std::map<std::string, sdbus::Variant>;
+using Counts = std::map<std::string, std::uint64_t>;
+
+// Handled in one go; then the rest of the daemon gets its turn, whatever callers do.
+constexpr int kRequestsAtOnce = 32;
+
+constexpr std::size_t kMaxSubscribers = 64;
+
+// dbus-daemon ends the connection of a sender whose message is above 32 MiB, and the steward has to wait for
+// the list: about 2,700 connections in half a second.
+constexpr std::size_t kMaxConnectionsReply = 8UL << 20;
+
+// What one connection takes in the reply to Connections, beside the cgroups' paths: usually half of it.
+constexpr std::size_t kConnectionReply = 3072;
+
+template <typename Act>
+auto answer(Act act) -> decltype(act()) {
+    try {
+        return act();
+    } catch (const sdbus::Error&) {
+        throw;
+    } catch (const PolicyError& error) {
+        throw sdbus::Error(kErrorInvalidPolicy, valid_utf8(error.what()));
+    } catch (const std::exception& error) {
+        throw sdbus::Error(kErrorFailed, valid_utf8(error.what()));
+    }
+}
+
+std::unique_ptr<sdbus::IConnection> open_bus(const BusAddress& bus) {
+    try {
+        switch (bus.kind) {
+            case BusAddress::Kind::system:
+                return sdbus::createSystemBusConnection();
+            case BusAddress::Kind::session:
+                return sdbus::createSessionBusConnection();
+            case BusAddress::Kind::address:
+                return sdbus::createSessionBusConnectionWithAddress(bus.address);
+            case BusAddress::Kind::none:
+                break;
+        }
+    } catch (const sdbus::Error& error) {
+        throw std::runtime_error("connect to the " + bus.text() + " bus: " + error.getMessage());
+    }
+    throw std::logic_error("there is no bus to connect to");
+}
+
+template <typename Range, typename Text>
+std::vector<std::string> texts_of(const Range& range, Text text) {
+    std::vector<std::string> result;
+    for (const auto& item : range)
+        result.push_back(valid_utf8(text(item)));
+    return result;
+}
+
+std::vector<std::string> texts_of(const std::vector<std::string>& strings) {
+    return texts_of(strings, [](const std::string& string) { return string; });
+}
+
+Counts by_reason(const std::array<std::uint64_t, SA_REASON_COUNT>& reasons) {
+    Counts result;
+    for (std::size_t index = 0; index < reasons.size(); ++index)
+        if (reasons[index] > 0)
+            result.emplace(name_of(static_cast<Reason>(index)), reasons[index]);
+    return result;
+}
+
+std::uint64_t microseconds(std::chrono::nanoseconds time) {
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(time).count());
+}
+
+// A Variant is a whole D-Bus message of 1.2 KiB; its copies share that. Most values in a list of connections
+// are the same.
+class Variants {
+  public:
+    template <typename Value>
+    const sdbus::Variant& of(const Value& value) {
+        auto& known = std::get<std::map<Value, sdbus::Variant>>(known_);
+        const auto found = known.find(value);
+        if (found != known.end())
+            return found->second;
+        return known.emplace(value, sdbus::Variant(value)).first->second;
+    }
+
+  private:
+    std::tuple<std::map<std::string, sdbus::Variant>, std::map<std::uint64_t, sdbus::Variant>,
+               std::map<std::uint32_t, sdbus::Variant>, std::map<std::uint16_t, sdbus::Variant>,
+               std::map<Counts, sdbus::Variant>>
+        known_;
+};
+
+// One rule on the bus.
+class RuleObject final
+    : public sdbus::AdaptorInterfaces<org::sockaccel1::Rule_adaptor, sdbus::Properties_adaptor,
+                                      sdbus::ManagedObject_adaptor> {
+  public:
+    RuleObject(sdbus::IConnection& connection, Engine& engine, RuleStatus status)
+        : AdaptorInterfaces(connection, rule_path(status.rule.name)),
+          engine_(engine),
+          status_(std::move(status)) {
+        registerAdaptor();
+        emitInterfacesAddedSignal();
+    }
+
+    ~RuleObject() {
+        try {
+            emitInterfacesRemovedSignal();
+        } catch (const sdbus::Error&) {
+            // The bus is gone: nobody is left to be told.
+        }
+        unregisterAdaptor();
+    }
+
+    void update(RuleStatus status) {
+        const Rule& before = status_.rule;
+        const Rule& after = status.rule;
+        std::vector<std::string> changed;
+        const auto compare = [&changed](const char* property, bool is_same) {
+            if (!is_same)
+                changed.emplace_back(property);
+        };
+        compare("Cgroups", before.cgroups == after.cgroups);
+        compare("Ports", before.ports == after.ports);
+        compare("Networks", before.networks == after.networks);
+        compare("Action", before.action == after.action);
+        compare("Priority", before.priority == after.priority);
+        compare("QueueBytes", before.queue_bytes == after.queue_bytes);
+        compare("ProveUSec", before.prove == after.prove);
+        compare("Tolerate", before.tolerate == after.tolerate);
+        compare("State", status_.state == status.state);
+        compare("Why", status_.why == status.why);
+        compare("SelectedCgroups", status_.cgroups == status.cgroups);
+        status_ = std::move(status);
+        if (!changed.empty())
+            emitPropertiesChangedSignal(Rule_adaptor::INTERFACE_NAME, changed);
+    }
+
+  private:
+    std::string Name() override { return status_.rule.name; }
+    std::vector<std::string> Cgroups() override {
+        return texts_of(status_.rule.cgroups, [](const CgroupGlob& glob) { return glob.text(); });
+    }
+    std::vector<std::string> Ports() override {
+        return texts_of(status_.rule.ports.ranges(),
+                        [](const PortRange& range) { return range.text(); });
+    }
+    std::vector<std::string> Networks() override {
+        return texts_of(status_.rule.networks, [](const Network& network) { return network.text(); });
+    }
+    std::string Action() override { return std::string(to_string(status_.rule.action)); }
+    std::int32_t Priority() override { return status_.rule.priority; }
+    std::uint64_t QueueBytes() override { return status_.rule.queue_bytes; }
+    std::uint64_t ProveUSec() override { return microseconds(status_.rule.prove); }
+    std::vector<std::string> Tolerate() override {
+        return texts_of(status_.rule.tolerate, [](Hazard hazard) { return to_string(hazard); });
+    }
+    std::string State() override { return std::string(to_string(status_.state)); }
+    std::string Why() override { return valid_utf8(status_.why); }
+    std::vector<std::string> SelectedCgroups() override { return texts_of(status_.cgroups); }
+
+    Counts Counters() override {
+        return answer([this] {
+            const RuleCounters counters = engine_.counters(status_);
+            const EndCounters& traffic = counters.traffic;
+            return Counts{{"paired", counters.paired},
+                          {"enrolled", counters.enrolled},
+                          {"left", counters.left},
+                          {"redirected_messages", traffic.redirected_messages},
+                          {"redirected_bytes", traffic.redirected_bytes},
+                          {"tcp_messages", traffic.tcp_messages},
+                          {"tcp_bytes", traffic.tcp_bytes}};
+        });
+    }
+
+    Counts Reasons() override {
+        return answer([this] { return by_reason(engine_.counters(status_).traffic.reasons); });
+    }
+
+    Engine& engine_;
+    RuleStatus status_;
+};
+
+// /org/sockaccel1 and, through the rules it owns, everything below it.
+class ManagerObject final
+    : public sdbus::AdaptorInterfaces<org::sockaccel1::Manager_adaptor, sdbus::Properties_adaptor,
+                                      sdbus::ObjectManager_adaptor> {
+  public:
+    ManagerObject(sdbus::IConnection& connection, Engine& engine, Manager::About about,
+                  std::function<std::vector<std::string>()> read_and_apply)
+        : AdaptorInterfaces(connection, kManagerPath),
+          connection_(connection),
+          engine_(engine),
+          about_(std::move(about)),
+          read_and_apply_(std::move(read_and_apply)) {
+        registerAdaptor();
+        refresh();
+        engine_.on_change([this] { refresh(); });
+    }
+
+    ~ManagerObject() {
+        engine_.listen({});
+        engine_.on_change({});
+        rules_.clear();
+        unregisterAdaptor();
+    }
+
+    std::vector<std::string> reload() {
+        std::vector<std::string> changes = read_and_apply_();
+        ++generation_;
+        refresh();
+        return changes;
+    }
+
+    // Takes subscribers out that have left the bus. Not done in the callback that tells of it: that lives
+    // in the slot which is erased here.
+    void forget_gone() {
+        if (gone_.empty())
+            return;
+        for (const std::string& name : std::exchange(gone_, {}))
+            subscribers_.erase(name);
+        listen();
+    }
+
+  private:
+    // The properties that change.
+    struct Shown {
+        std::uint32_t generation = 1;
+        std::vector<std::string> rules;
+        std::uint32_t active_rules = 0;
+        std::vector<std::string> problems;
+    };
+
+    // --- rules and properties
+
+    // Makes the objects and properties say what the engine says.
+    void refresh() {
+        try {
+            const std::vector<RuleStatus> rules = engine_.rules();
+            refresh_rules(rules);
+            refresh_properties(rules);
+        } catch (const sdbus::Error& error) {
+            log::warning("tell the bus what changed: " + error.getMessage());
+        }
+    }
+
+    void refresh_rules(const std::vector<RuleStatus>& rules) {
+        std::set<std::string> names;
+        for (const RuleStatus& status : rules) {
+            names.insert(status.rule.name);
+            if (status.id)
+                names_[index_of(*status.id)] = status.rule.name;
+        }
+        for (auto at = rules_.begin(); at != rules_.end();)
+            at = names.count(at->first) > 0 ? std::next(at) : rules_.erase(at);
+        for (const RuleStatus& status : rules) {
+            std::unique_ptr<RuleObject>& object = rules_[status.rule.name];
+            if (object)
+                object->update(status);
+            else
+                object = std::make_unique<RuleObject>(connection_, engine_, status);
+        }
+    }
+
+    void refresh_properties(const std::vector<RuleStatus>& rules) {
+        Shown after;
+        after.generation = generation_;
+        after.rules = texts_of(rules, [](const RuleStatus& status) { return status.rule.name; });
+        after.active_rules = static_cast<std::uint32_t>(
+            std::count_if(rules.begin(), rules.end(), [](const RuleStatus& status) {
+                return status.state == RuleState::active;
+            }));
+        after.problems = texts_of(engine_.problems());
+
+        std::vector<std::string> changed;
+        if (shown_.generation != after.generation)
+            changed.emplace_back("Generation");
+        if (shown_.rules != after.rules)
+            changed.emplace_back("Rules");
+        if (shown_.active_rules != after.active_rules)
+            changed.emplace_back("ActiveRules");
+        if (shown_.problems != after.problems)
+            changed.emplace_back("Problems");
+        shown_ = std::move(after);
+        if (!changed.empty())
+            emitPropertiesChangedSignal(Manager_adaptor::INTERFACE_NAME, changed);
+    }
+
+    // Also of a rule that is gone while its connections are still leaving.
+    const std::string& name_of_rule(const std::optional<RuleId>& rule) const {
+        static const std::string kNone;
+        return rule ? names_[index_of(*rule)] : kNone;
+    }
+
+    // --- methods
+
+    std::vector<std::string> Reload() override {
+        return answer([this] { return texts_of(reload()); });
+    }
+
+    Dict Status() override {
+        return answer([this] {
+            const Totals totals = engine_.totals();
+            return Dict{{"version", Version()},
+                        {"policy_file", PolicyFile()},
+                        {"kernel", valid_utf8(about_.kernel)},
+                        {"rules", static_cast<std::uint32_t>(shown_.rules.size())},
+                        {"pairs", totals.pairs},
+                        {"budget_used_bytes", totals.budget_used_bytes},
+                        {"budget_bytes", totals.budget_bytes},
+                        {"halves_expired", totals.halves_expired},
+                        {"problems", shown_.problems}};
+        });
+    }
+
+    std::tuple<std::vector<Dict>, std::uint32_t> Connections() override {
+        return answer([this] {
+            std::map<std::uint64_t, std::string> paths;
+            const auto path_of = [&](std::uint64_t id) -> const std::string& {
+                const auto known = paths.find(id);
+                if (known != paths.end())
+                    return known->second;
+                return paths.emplace(id, valid_utf8(engine_.cgroup_path(id))).first->second;
+            };
+            const std::vector<Connection> connections = engine_.connections();
+            Variants variants;
+            std::vector<Dict> result;
+            std::size_t size = 0;
+            for (const Connection& connection : connections) {
+                const std::string& client_cgroup = path_of(connection.client.cgroup);
+                const std::string& server_cgroup = path_of(connection.server.cgroup);
+                size += kConnectionReply + client_cgroup.size() + server_cgroup.size();
+                if (size > kMaxConnectionsReply)
+                    break;
+                const std::string reason(name_of(connection.reason));
+                const std::string reason_text(text_of(connection.reason));
+                Dict& dict = result.emplace_back();
+                dict.emplace("rule", variants.of(name_of_rule(connection.rule)));
+                dict.emplace("state", variants.of(std::string(to_string(connection.state))));
+                dict.emplace("reason", variants.of(reason));
+                dict.emplace("reason_text", variants.of(reason_text));
+                dict.emplace("age_usec", variants.of(microseconds(connection.age)));
+                add_end(dict, variants, "client_", connection.client, client_cgroup);
+                add_end(dict, variants, "server_", connection.server, server_cgroup);
+            }
+            const auto omitted = static_cast<std::uint32_t>(connections.size() - result.size());
+            return std::make_tuple(std::move(result), omitted);
+        });
+    }
+
+    static void add_end(Dict& dict, Variants& variants, const std::string& prefix,
+                        const ConnectionEnd& end, const std::string& cgroup) {
+        const auto add = [&](const char* key, const auto& value) {
+            dict.emplace(prefix + key, variants.of(value));
+        };
+        add("address", end.local.text());
+        add("port", end.local_port);
+        add("peer_address", end.remote.text());
+        add("peer_port", end.remote_port);
+        add("cookie", end.cookie);
+        add("netns", end.netns);
+        add("uid", end.uid);
+        add("cgroup", cgroup);
+        add("queued_bytes", end.queued_bytes);
+        add("redirected_messages", end.sent.redirected_messages);
+        add("redirected_bytes", end.sent.redirected_bytes);
+        add("tcp_messages", end.sent.tcp_messages);
+        add("tcp_bytes", end.sent.tcp_bytes);
+        add("reasons", by_reason(end.sent.reasons));
+    }
+
+    std::string Version() override { return valid_utf8(about_.version); }
+    std::string PolicyFile() override { return valid_utf8(about_.policy_file); }
+    std::uint32_t Generation() override { return shown_.generation; }
+    std::vector<std::string> Rules() override { return shown_.rules; }
+    std::uint32_t ActiveRules() override { return shown_.active_rules; }
+    std::vector<std::string> Problems() override { return shown_.problems; }
+
+    // --- subscribers
+
+    void Subscribe() override {
+        answer([this] {
+            const std::string caller = getObject().getCurrentlyProcessedMessage()->getSender();
+            if (subscribers_.count(caller) > 0)
+                return;
+            if (subscribers_.size() >= kMaxSubscribers)
+                throw std::runtime_error("subscribe to connection events: the limit of " +
+                                         std::to_string(kMaxSubscribers) +
+                                         " subscribers is reached");
+            // A match of its own for each caller: the daemon sleeps on while others come and go.
+            subscribers_[caller] = connection_.addMatch(
+                "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+                "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
+                    caller + "',arg2=''",
+                [this, caller](sdbus::Message&) { gone_.push_back(caller); });
+            // It may have left before the match was there.
+            if (!is_on_bus(caller))
+                gone_.push_back(caller);
+            listen();
+        });
+    }
+
+    void Unsubscribe() override {
+        answer([this] {
+            subscribers_.erase(getObject().getCurrentlyProcessedMessage()->getSender());
+            listen();
+        });
+    }
+
+    bool is_on_bus(const std::string& name) {
+        const auto bus =
+            sdbus::createProxy(connection_, "org.freedesktop.DBus", "/org/freedesktop/DBus");
+        bool result = false;
+        bus->callMethod("NameHasOwner")
+            .onInterface("org.freedesktop.DBus")
+            .withArguments(name)
+            .storeResultsTo(result);
+        return result;
+    }
+
+    void listen() {
+        const bool is_wanted = !subscribers_.empty();
+        if (is_wanted == is_listening_)
+            return;
+        is_listening_ = is_wanted;
+        if (is_wanted)
+            engine_.listen([this](const ConnectionEvent& event) { tell(event); });
+        else
+            engine_.listen({});
+    }
+
+    void tell(const ConnectionEvent& event) {
+        const Dict details{{"rule", name_of_rule(event.rule)},
+                           {"reason", std::string(name_of(event.reason))},
+                           {"reason_text", std::string(text_of(event.reason))},
+                           {"client_address", event.client.text()},
+                           {"client_port", event.client_port},
+                           {"server_address", event.server.text()},
+                           {"server_port", event.server_port},
+                           {"client_cookie", event.client_cookie},
+                           {"server_cookie", event.server_cookie},
+                           {"time_usec", microseconds(event.time)}};
+        for (const auto& subscriber : subscribers_) {
+            try {
+                auto signal =
+                    getObject().createSignal(Manager_adaptor::INTERFACE_NAME, "ConnectionEvent");
+                signal.setDestination(subscriber.first);
+                signal << std::string(to_string(event.kind)) << details;
+                getObject().emitSignal(signal);
+            } catch (const sdbus::Error& error) {
+                log::warning("send events to " + subscriber.first + ": " + error.getMessage() +
+                             ": it gets no more of them");
+                gone_.push_back(subscriber.first);
+            }
+        }
+    }
+
+    sdbus::IConnection& connection_;
+    Engine& engine_;
+    const Manager::About about_;
+    const std::function<std::vector<std::string>()> read_and_apply_;
+    std::uint32_t generation_ = 1;
+    Shown shown_;
+    std::array<std::string, SA_MAX_RULES> names_;  // by rule id, kept until the id is reused
+    std::map<std::string, std::unique_ptr<RuleObject>> rules_;
+    std::map<std::string, sdbus::Slot> subscribers_;  // by unique name, with the watch for its end
+    std::vector<std::string> gone_;                   // subscribers to be forgotten
+    bool is_listening_ = false;
+};
+
+}  // namespace
+
+// The connection in the event loop.
+struct Manager::State {
+    State(const BusAddress& bus, EventLoop& loop, Engine& engine, About about,
+          std::function<std::vector<std::string>()> read_and_apply)
+        : loop_(loop),
+          connection_(open_bus(bus)),
+          object_(*connection_, engine, std::move(about), std::move(read_and_apply)),
+          io_(loop_.on_io(
+              connection_->getEventLoopPollData().fd, [this] { return wanted(); },
+              [this] { dispatch(); })) {}
+
+    EventLoop::Wanted wanted() {
+        using std::chrono::nanoseconds;
+        static constexpr std::uint64_t kNever =
+            static_cast<std::uint64_t>(nanoseconds::max().count()) / 1000;
+        if (is_lost_)
+            return {0, nanoseconds::max()};
+        try {
+            const auto poll = connection_->getEventLoopPollData();
+            const bool is_never = poll.timeout_usec >= kNever;
+            return {static_cast<std::uint32_t>(poll.events),
+                    is_never ? nanoseconds::max() : nanoseconds(poll.getAbsoluteTimeout())};
+        } catch (const sdbus::Error& error) {
+            lose(error);
+            return {0, nanoseconds::max()};
+        }
+    }
+
+    void dispatch() {
+        if (is_lost_)
+            return;
+        try {
+            for (int count = 0; count < kRequestsAtOnce && connection_->processPendingRequest();)
+                ++count;
+            object_.forget_gone();
+        } catch (const sdbus::Error& error) {
+            lose(error);
+        }
+    }
+
+    void lose(const sdbus::Error& error) {
+        is_lost_ = true;
+        log::error("the connection to the bus is lost: " + error.getMessage());
+        loop_.exit(EXIT_FAILURE);
+    }
+
+    EventLoop& loop_;
+    bool is_lost_ = false;
+    std::unique_ptr<sdbus::IConnection> connection_;
+    ManagerObject object_;
+    Source io_;
+};
+
+Manager::Manager(EventLoop& loop, Engine& engine, const BusAddress& bus, About about,
+                 std::function<std::vector<std::string>()> read_and_apply)
+    : state_(std::make_unique<State>(bus, loop, engine, std::move(about),
+                                     std::move(read_and_apply))) {}
+
+Manager::~Manager() = default;
+
+void Manager::claim_name() {
+    try {
+        state_->connection_->requestName(kBusName);
+    } catch (const sdbus::Error& error) {
+        const std::string act = std::string("claim the bus name ") + kBusName + ": ";
+        if (error.getName() == "org.freedesktop.DBus.Error.FileExists")
+            throw std::runtime_error(act + "it is taken: another sockacceld runs on this bus");
+        if (error.getName() == "org.freedesktop.DBus.Error.AccessDenied")
+            throw std::runtime_error(act +
+                                     "the bus does not allow it: is its policy, "
+                                     "org.sockaccel1.conf, installed, and are you root?");
+        throw std::runtime_error(act + error.getMessage());
+    }
+}
+
+std::vector<std::string> Manager::reload() {
+    return state_->object_.reload();
+}
+
+}  // namespace sockaccel

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The daemon's face on D-Bus: org.sockaccel1.Manager and one org.sockaccel1.Rule object a rule, as
+// dbus/*.xml describe them. The only part of the daemon that knows sdbus-c++.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bus_address.hpp"
+#include "engine.hpp"
+#include "event_loop.hpp"
+
+namespace sockaccel {
+
+class Manager {
+  public:
+    // What the daemon says of itself, and what does not change while it runs.
+    struct About {
+        std::string version;      // of sockaccel
+        std::string kernel;       // "6.1.0-18-amd64"
+        std::string policy_file;  // that a reload reads
+    };
+
+    // Connects to the bus, which must not be `none`, and puts the objects there; nobody finds them
+    // before claim_name(). `read_and_apply` is what a reload does; it returns what changed, a line each.
+    // Takes the engine's on_change() and listen(). Engine and loop have to outlive the manager. When
+    // the bus goes away, the loop exits with EXIT_FAILURE. Throws std::runtime_error.
+    Manager(EventLoop& loop, Engine& engine, const BusAddress& bus, About about,
+            std::function<std::vector<std::string>()> read_and_apply);
+    ~Manager();
+    Manager(const Manager&) = delete;
+    Manager& operator=(const Manager&) = delete;
+
+    // Last step of the start: from now on callers come. Throws std::runtime_error that says why the name
+    // cannot be had.
+    void claim_name();
+
+    // What the method Reload and SIGHUP do: read_and_apply, then tell the bus what changed.
+    std::vector<std::string> reload();
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace sockaccel
