@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "client.hpp"
+
+#include <poll.h>
+#include <sdbus-c++/sdbus-c++.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "bus_names.hpp"
+#include "fd.hpp"
+#include "org.sockaccel1.Manager.proxy.hpp"
+#include "org.sockaccel1.Rule.proxy.hpp"
+
+namespace sockaccel::ctl {
+
+namespace {
+
+using std::chrono::microseconds;
+using Dict = std::map<std::string, sdbus::Variant>;
+
+[[noreturn]] void throw_not_running() {
+    throw NotRunning("sockacceld is not running: systemctl start sockaccel");
+}
+
+// Calls and tells errors in words. `act` is what was wanted: "reload".
+template <typename Call>
+auto call(const std::string& act, Call perform) -> decltype(perform()) {
+    try {
+        return perform();
+    } catch (const sdbus::Error& error) {
+        const std::string& name = error.getName();
+        const std::string prefix = "org.freedesktop.DBus.Error.";
+        if (name == kErrorInvalidPolicy)
+            throw InvalidPolicy(error.getMessage());
+        if (name == prefix + "ServiceUnknown" || name == prefix + "NameHasNoOwner")
+            throw_not_running();
+        if (name == prefix + "AccessDenied")
+            throw ClientError(act + ": permission denied: needs root");
+        if (name == prefix + "NoReply" || name == prefix + "Timeout")
+            throw ClientError(act + ": sockacceld does not answer: journalctl -u sockaccel");
+        throw ClientError(act + ": " + error.getMessage());
+    }
+}
+
+std::unique_ptr<sdbus::IConnection> open_bus(const BusAddress& bus) {
+    try {
+        switch (bus.kind) {
+            case BusAddress::Kind::system:
+                return sdbus::createSystemBusConnection();
+            case BusAddress::Kind::session:
+                return sdbus::createSessionBusConnection();
+            case BusAddress::Kind::address:
+                return sdbus::createSessionBusConnectionWithAddress(bus.address);
+            case BusAddress::Kind::none:
+                break;
+        }
+    } catch (const sdbus::Error& error) {
+        throw ClientError("connect to the " + bus.text() + " bus: " + error.getMessage());
+    }
+    throw ClientError("--bus none: sockaccelctl reaches the daemon by a bus only");
+}
+
+// A key that an older daemon does not send yet is read as zero or empty.
+template <typename Value>
+void read(const Dict& dict, const std::string& key, Value& value) {
+    const auto found = dict.find(key);
+    if (found != dict.end())
+        value = found->second.get<Value>();
+}
+
+void read(const Dict& dict, const std::string& key, microseconds& value) {
+    std::uint64_t count = 0;
+    read(dict, key, count);
+    value = microseconds(count);
+}
+
+RuleReport read_rule(const Dict& dict) {
+    RuleReport rule;
+    read(dict, "Name", rule.name);
+    read(dict, "State", rule.state);
+    read(dict, "Why", rule.why);
+    read(dict, "Action", rule.action);
+    read(dict, "Priority", rule.priority);
+    read(dict, "Cgroups", rule.cgroups);
+    read(dict, "Ports", rule.ports);
+    read(dict, "Networks", rule.networks);
+    read(dict, "Tolerate", rule.tolerate);
+    read(dict, "QueueBytes", rule.queue_bytes);
+    read(dict, "ProveUSec", rule.prove);
+    read(dict, "SelectedCgroups", rule.selected_cgroups);
+    read(dict, "Reasons", rule.reasons);
+    Counts counters;
+    read(dict, "Counters", counters);
+    rule.paired = counters["paired"];
+    rule.enrolled = counters["enrolled"];
+    rule.left = counters["left"];
+    rule.redirected_messages = counters["redirected_messages"];
+    rule.redirected_bytes = counters["redirected_bytes"];
+    rule.tcp_messages = counters["tcp_messages"];
+    rule.tcp_bytes = counters["tcp_bytes"];
+    return rule;
+}
+
+EndReport read_end(const Dict& dict, const std::string& prefix) {
+    EndReport end;
+    read(dict, prefix + "address", end.address);
+    read(dict, prefix + "port", end.port);
+    read(dict, prefix + "peer_address", end.peer_address);
+    read(dict, prefix + "peer_port", end.peer_port);
+    read(dict, prefix + "cookie", end.cookie);
+    read(dict, prefix + "netns", end.netns);
+    read(dict, prefix + "uid", end.uid);
+    read(dict, prefix + "cgroup", end.cgroup);
+    read(dict, prefix + "queued_bytes", end.queued_bytes);
+    read(dict, prefix + "redirected_messages", end.redirected_messages);
+    read(dict, prefix + "redirected_bytes", end.redirected_bytes);
+    read(dict, prefix + "tcp_messages", end.tcp_messages);
+    read(dict, prefix + "tcp_bytes", end.tcp_bytes);
+    read(dict, prefix + "reasons", end.reasons);
+    return end;
+}
+
+ConnectionReport read_connection(const Dict& dict) {
+    ConnectionReport connection;
+    read(dict, "rule", connection.rule);
+    read(dict, "state", connection.state);
+    read(dict, "reason", connection.reason);
+    read(dict, "reason_text", connection.reason_text);
+    read(dict, "age_usec", connection.age);
+    connection.client = read_end(dict, "client_");
+    connection.server = read_end(dict, "server_");
+    return connection;
+}
+
+EventReport read_event(const std::string& event, const Dict& details) {
+    EventReport report;
+    report.event = event;
+    read(details, "rule", report.rule);
+    read(details, "reason", report.reason);
+    read(details, "reason_text", report.reason_text);
+    read(details, "client_address", report.client_address);
+    read(details, "client_port", report.client_port);
+    read(details, "server_address", report.server_address);
+    read(details, "server_port", report.server_port);
+    read(details, "client_cookie", report.client_cookie);
+    read(details, "server_cookie", report.server_cookie);
+    read(details, "time_usec", report.monotonic);
+    const auto age = std::chrono::steady_clock::now().time_since_epoch() - report.monotonic;
+    report.time = std::chrono::system_clock::now() -
+                  std::chrono::duration_cast<std::chrono::system_clock::duration>(age);
+    return report;
+}
+
+class ManagerProxy final
+    : public sdbus::ProxyInterfaces<org::sockaccel1::Manager_proxy, sdbus::Properties_proxy,
+                                    sdbus::ObjectManager_proxy> {
+  public:
+    explicit ManagerProxy(sdbus::IConnection& connection)
+        : ProxyInterfaces(connection, kBusName, kManagerPath) {
+        registerProxy();
+    }
+    ~ManagerProxy() { unregisterProxy(); }
+
+    // Signals that came and were not taken. They are not handled where they arrive: that is inside C code,
+    // where nothing may be thrown.
+    std::vector<std::pair<std::string, Dict>> events;
+
+  private:
+    void onConnectionEvent(const std::string& event, const Dict& details) override {
+        events.emplace_back(event, details);
+    }
+    void onPropertiesChanged(const std::string&, const Dict&,
+                             const std::vector<std::string>&) override {}
+    void onInterfacesAdded(const sdbus::ObjectPath&, const std::map<std::string, Dict>&) override {}
+    void onInterfacesRemoved(const sdbus::ObjectPath&, const std::vector<std::string>&) override {}
+};
+
+}  // namespace
+
+struct Client::State {
+    explicit State(const BusAddress& bus) : connection(open_bus(bus)) {
+        // Asked first, as a call would have the bus start the daemon.
+        const bool is_running = call("look for sockacceld", [this] {
+            const auto driver =
+                sdbus::createProxy(*connection, "org.freedesktop.DBus", "/org/freedesktop/DBus");
+            bool result = false;
+            driver->callMethod("NameHasOwner")
+                .onInterface("org.freedesktop.DBus")
+                .withArguments(std::string(kBusName))
+                .storeResultsTo(result);
+            return result;
+        });
+        if (!is_running)
+            throw_not_running();
+        manager = std::make_unique<ManagerProxy>(*connection);
+    }
+
+    std::unique_ptr<sdbus::IConnection> connection;
+    std::unique_ptr<ManagerProxy> manager;
+};
+
+Client::Client(const BusAddress& bus) : state_(std::make_unique<State>(bus)) {}
+Client::~Client() = default;
+
+StatusReport Client::status() {
+    StatusReport report;
+    report.rules = rules();
+    call("status", [&] {
+        const Dict status = state_->manager->Status();
+        read(status, "version", report.version);
+        read(status, "kernel", report.kernel);
+        read(status, "policy_file", report.policy_file);
+        read(status, "pairs", report.pairs);
+        read(status, "budget_used_bytes", report.budget_used_bytes);
+        read(status, "budget_bytes", report.budget_bytes);
+        read(status, "halves_expired", report.halves_expired);
+        read(status, "problems", report.problems);
+        report.generation = state_->manager->Generation();
+    });
+    return report;
+}
+
+std::vector<RuleReport> Client::rules() {
+    return call("rules", [this] {
+        const std::vector<std::string> order = state_->manager->Rules();
+        std::vector<RuleReport> rules;
+        for (const auto& object : state_->manager->GetManagedObjects()) {
+            const auto found = object.second.find(org::sockaccel1::Rule_proxy::INTERFACE_NAME);
+            if (found != object.second.end())
+                rules.push_back(read_rule(found->second));
+        }
+        const auto place = [&order](const RuleReport& rule) {
+            return std::find(order.begin(), order.end(), rule.name) - order.begin();
+        };
+        std::sort(rules.begin(), rules.end(), [&](const RuleReport& a, const RuleReport& b) {
+            return place(a) < place(b);
+        });
+        return rules;
+    });
+}
+
+ConnectionsReport Client::connections() {
+    return call("connections", [this] {
+        const auto answer = state_->manager->Connections();
+        ConnectionsReport report;
+        for (const Dict& dict : std::get<0>(answer))
+            report.connections.push_back(read_connection(dict));
+        report.omitted = std::get<1>(answer);
+        return report;
+    });
+}
+
+std::vector<std::string> Client::reload() {
+    return call("reload", [this] { return state_->manager->Reload(); });
+}
+
+void Client::monitor(const std::function<void()>& ready,
+                     const std::function<void(const EventReport&)>& sink) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    check(sigprocmask(SIG_BLOCK, &signals, nullptr), "block SIGINT and SIGTERM");
+    const Fd end(check(signalfd(-1, &signals, SFD_CLOEXEC), "watch SIGINT and SIGTERM"));
+
+    bool is_gone = false;
+    sdbus::Slot watch;
+    call("monitor", [&] {
+        watch = state_->connection->addMatch(
+            "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+            "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
+                std::string(kBusName) + "',arg2=''",
+            [&is_gone](sdbus::Message&) { is_gone = true; });
+        state_->manager->Subscribe();
+    });
+    ready();
+
+    while (true) {
+        const auto wanted = call("monitor", [&] {
+            while (state_->connection->processPendingRequest()) {
+            }
+            return state_->connection->getEventLoopPollData();
+        });
+        for (const auto& event : std::exchange(state_->manager->events, {}))
+            sink(call("monitor", [&] { return read_event(event.first, event.second); }));
+        if (is_gone)
+            throw ClientError("sockacceld is gone: it has left the bus");
+
+        pollfd waited[] = {{wanted.fd, wanted.events, 0}, {end.get(), POLLIN, 0}};
+        if (poll(waited, 2, wanted.getPollTimeout()) < 0 && errno != EINTR)
+            check(-1, "wait for events");
+        if (waited[1].revents != 0)
+            return;
+    }
+}
+
+}  // namespace sockaccel::ctl

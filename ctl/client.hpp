@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The daemon as seen over D-Bus. The only part of sockaccelctl that knows sdbus-c++.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "bus_address.hpp"
+#include "report.hpp"
+
+namespace sockaccel::ctl {
+
+// The messages of all three are for people: what failed, and what to do.
+class ClientError : public std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+class NotRunning : public ClientError {
+    using ClientError::ClientError;
+};
+class InvalidPolicy : public ClientError {  // what() is the parser's text, as it is
+    using ClientError::ClientError;
+};
+
+// Each call is answered or throws ClientError. Never starts the daemon.
+class Client {
+  public:
+    explicit Client(const BusAddress& bus);
+    ~Client();
+    Client(const Client&) = delete;
+    Client& operator=(const Client&) = delete;
+
+    [[nodiscard]] StatusReport status();
+    [[nodiscard]] std::vector<RuleReport> rules();   // in deciding order
+    [[nodiscard]] ConnectionsReport connections();
+    std::vector<std::string> reload();               // what changed, a line each
+
+    // Gives events to `sink` until SIGINT or SIGTERM, which stay blocked. Calls `ready` once when events
+    // come from then on. Throws when the daemon leaves.
+    void monitor(const std::function<void()>& ready,
+                 const std::function<void(const EventReport&)>& sink);
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace sockaccel::ctl

@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "render.hpp"
+
+#include <fmt/format.h>
+#include <time.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "eligibility.hpp"
+#include "quantity.hpp"
+#include "utf8.hpp"
+
+namespace sockaccel::ctl {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using std::chrono::microseconds;
+
+// --- text
+
+// Fit for a terminal: UTF-8, no control characters.
+std::string one_line(std::string_view text) {
+    const std::string valid = valid_utf8(text);
+    std::string result;
+    for (std::string_view rest = valid; !rest.empty();) {
+        const std::size_t length = utf8_length(rest);
+        const auto first = static_cast<unsigned char>(rest[0]);
+        // U+0080 … U+009F are the second set of control characters.
+        const bool is_control =
+            first < 0x20 || first == 0x7f ||
+            (first == 0xc2 && static_cast<unsigned char>(rest[1]) < 0xa0);
+        if (is_control)
+            for (const char byte : rest.substr(0, length))
+                result += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+        else
+            result += rest.substr(0, length);
+        rest.remove_prefix(length);
+    }
+    return result;
+}
+
+std::size_t width_of(std::string_view text) {
+    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char byte) {
+        return (static_cast<unsigned char>(byte) & 0xc0) != 0x80;
+    }));
+}
+
+enum class Align { left, right };
+
+class Table {
+  public:
+    explicit Table(std::vector<std::pair<std::string, Align>> columns) {
+        std::vector<std::string> head;
+        for (auto& column : columns) {
+            head.push_back(std::move(column.first));
+            aligns_.push_back(column.second);
+        }
+        add(head);
+    }
+
+    void add(const std::vector<std::string>& cells) {
+        std::vector<std::string> row;
+        for (const std::string& cell : cells)
+            row.push_back(one_line(cell));
+        rows_.push_back(std::move(row));
+    }
+
+    [[nodiscard]] std::string text() const {
+        std::vector<std::size_t> widths(aligns_.size());
+        for (const auto& row : rows_)
+            for (std::size_t at = 0; at < row.size(); ++at)
+                widths[at] = std::max(widths[at], width_of(row[at]));
+        std::string result;
+        for (const auto& row : rows_) {
+            std::string line;
+            for (std::size_t at = 0; at < row.size(); ++at) {
+                const std::string padding(widths[at] - width_of(row[at]), ' ');
+                line += at > 0 ? "  " : "";
+                line += aligns_[at] == Align::right ? padding + row[at] : row[at] + padding;
+            }
+            line.erase(line.find_last_not_of(' ') + 1);
+            result += line + "\n";
+        }
+        return result;
+    }
+
+  private:
+    std::vector<Align> aligns_;
+    std::vector<std::vector<std::string>> rows_;
+};
+
+std::string joined(const std::vector<std::string>& texts, const std::string& if_empty) {
+    return texts.empty() ? if_empty : fmt::format("{}", fmt::join(texts, ", "));
+}
+
+std::string endpoint(const std::string& address, std::uint16_t port) {
+    const bool is_ipv6 = address.find(':') != std::string::npos;
+    return is_ipv6 ? fmt::format("[{}]:{}", address, port) : fmt::format("{}:{}", address, port);
+}
+
+// The two largest units are enough: "12s", "3m20s", "2h05m", "4d03h".
+std::string age_text(microseconds age) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(age).count();
+    if (seconds < 60)
+        return fmt::format("{}s", seconds);
+    if (seconds < 3600)
+        return fmt::format("{}m{:02}s", seconds / 60, seconds % 60);
+    if (seconds < 86400)
+        return fmt::format("{}h{:02}m", seconds / 3600, seconds / 60 % 60);
+    return fmt::format("{}d{:02}h", seconds / 86400, seconds / 3600 % 24);
+}
+
+std::string counted(std::uint64_t count, const std::string& noun) {
+    return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+// Why rules do not run.
+std::string notes(const std::vector<RuleReport>& rules) {
+    std::string result;
+    for (const RuleReport& rule : rules)
+        if (!rule.why.empty())
+            result += fmt::format("{}{} is {}: {}\n", result.empty() ? "\n" : "", one_line(rule.name),
+                                  rule.state, one_line(rule.why));
+    return result;
+}
+
+constexpr const char* kNoRules = "no rules: nothing is accelerated, see sockaccel.toml(5)\n";
+
+// --- JSON
+
+std::string dump(const Json& json) {
+    return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Json to_json(const RuleReport& rule) {
+    return {{"name", rule.name},
+            {"state", rule.state},
+            {"why", rule.why},
+            {"action", rule.action},
+            {"priority", rule.priority},
+            {"cgroups", rule.cgroups},
+            {"ports", rule.ports},
+            {"networks", rule.networks},
+            {"tolerate", rule.tolerate},
+            {"queue_bytes", rule.queue_bytes},
+            {"prove_usec", rule.prove.count()},
+            {"selected_cgroups", rule.selected_cgroups},
+            {"live", rule.live()},
+            {"paired", rule.paired},
+            {"enrolled", rule.enrolled},
+            {"left", rule.left},
+            {"redirected_messages", rule.redirected_messages},
+            {"redirected_bytes", rule.redirected_bytes},
+            {"tcp_messages", rule.tcp_messages},
+            {"tcp_bytes", rule.tcp_bytes},
+            {"reasons", rule.reasons}};
+}
+
+Json to_json(const std::vector<RuleReport>& rules) {
+    Json array = Json::array();
+    for (const RuleReport& rule : rules)
+        array.push_back(to_json(rule));
+    return array;
+}
+
+Json to_json(const EndReport& end) {
+    return {{"address", end.address},
+            {"port", end.port},
+            {"peer_address", end.peer_address},
+            {"peer_port", end.peer_port},
+            {"cookie", end.cookie},
+            {"netns", end.netns},
+            {"uid", end.uid},
+            {"cgroup", end.cgroup},
+            {"queued_bytes", end.queued_bytes},
+            {"redirected_messages", end.redirected_messages},
+            {"redirected_bytes", end.redirected_bytes},
+            {"tcp_messages", end.tcp_messages},
+            {"tcp_bytes", end.tcp_bytes},
+            {"reasons", end.reasons}};
+}
+
+Json to_json(const ConnectionReport& connection) {
+    return {{"rule", connection.rule},
+            {"state", connection.state},
+            {"reason", connection.reason},
+            {"reason_text", connection.reason_text},
+            {"age_usec", connection.age.count()},
+            {"client", to_json(connection.client)},
+            {"server", to_json(connection.server)}};
+}
+
+// --- a policy's values as they are written
+
+std::vector<std::string> cgroups_of(const Rule& rule) {
+    std::vector<std::string> texts;
+    for (const CgroupGlob& glob : rule.cgroups)
+        texts.push_back(glob.text());
+    return texts;
+}
+
+std::vector<std::string> ports_of(const Rule& rule) {
+    std::vector<std::string> texts;
+    for (const PortRange& range : rule.ports.ranges())
+        texts.push_back(range.text());
+    return texts;
+}
+
+std::vector<std::string> networks_of(const Rule& rule) {
+    std::vector<std::string> texts;
+    for (const Network& network : rule.networks)
+        texts.push_back(network.text());
+    return texts;
+}
+
+std::vector<std::string> hazards_of(const Rule& rule) {
+    std::vector<std::string> texts;
+    for (const Hazard hazard : rule.tolerate)
+        texts.emplace_back(to_string(hazard));
+    return texts;
+}
+
+}  // namespace
+
+bool StatusReport::is_well() const {
+    return problems.empty() && std::none_of(rules.begin(), rules.end(), [](const RuleReport& rule) {
+               return rule.state == "refused";
+           });
+}
+
+std::string status_text(const StatusReport& status) {
+    std::uint64_t live = 0;
+    for (const RuleReport& rule : status.rules)
+        live += rule.live();
+
+    std::string result =
+        fmt::format("sockaccel {} on Linux {}\n", one_line(status.version), one_line(status.kernel));
+    result += fmt::format("policy       {}, generation {}\n", one_line(status.policy_file),
+                          status.generation);
+    result += fmt::format("connections  {} accelerated, {} in the kernel's table\n", live,
+                          counted(status.pairs, "pair"));
+    result += fmt::format("memory       {} of {} used by queued data\n",
+                          format_bytes(status.budget_used_bytes), format_bytes(status.budget_bytes));
+    result += fmt::format("problems     {}\n", status.problems.empty()
+                                                   ? "none"
+                                                   : std::to_string(status.problems.size()));
+    for (const std::string& problem : status.problems)
+        result += fmt::format("  {}\n", one_line(problem));
+    result += "\n";
+    if (status.rules.empty())
+        return result + kNoRules;
+
+    Table table({{"RULE", Align::left},
+                 {"STATE", Align::left},
+                 {"LIVE", Align::right},
+                 {"REDIRECTED", Align::right},
+                 {"LEFT TO TCP", Align::right}});
+    for (const RuleReport& rule : status.rules)
+        table.add({rule.name, rule.state, std::to_string(rule.live()),
+                   format_bytes(rule.redirected_bytes), format_bytes(rule.tcp_bytes)});
+    return result + table.text() + notes(status.rules);
+}
+
+std::string status_json(const StatusReport& status) {
+    return dump({{"version", status.version},
+                 {"kernel", status.kernel},
+                 {"policy_file", status.policy_file},
+                 {"generation", status.generation},
+                 {"well", status.is_well()},
+                 {"problems", status.problems},
+                 {"pairs", status.pairs},
+                 {"budget_used_bytes", status.budget_used_bytes},
+                 {"budget_bytes", status.budget_bytes},
+                 {"halves_expired", status.halves_expired},
+                 {"rules", to_json(status.rules)}});
+}
+
+std::string rules_text(const std::vector<RuleReport>& rules) {
+    if (rules.empty())
+        return kNoRules;
+    Table table({{"RULE", Align::left},
+                 {"STATE", Align::left},
+                 {"ACTION", Align::left},
+                 {"PRIORITY", Align::right},
+                 {"PORTS", Align::left},
+                 {"NETWORKS", Align::left},
+                 {"CGROUPS", Align::left},
+                 {"NOW", Align::right},
+                 {"LIVE", Align::right},
+                 {"PAIRED", Align::right},
+                 {"REDIRECTED", Align::right},
+                 {"LEFT TO TCP", Align::right}});
+    for (const RuleReport& rule : rules)
+        table.add({rule.name, rule.state, rule.action, std::to_string(rule.priority),
+                   joined(rule.ports, "every"), joined(rule.networks, "-"),
+                   joined(rule.cgroups, "-"), std::to_string(rule.selected_cgroups.size()),
+                   std::to_string(rule.live()), std::to_string(rule.paired),
+                   format_bytes(rule.redirected_bytes), format_bytes(rule.tcp_bytes)});
+    return table.text() + notes(rules);
+}
+
+std::string rules_json(const std::vector<RuleReport>& rules) {
+    return dump({{"rules", to_json(rules)}});
+}
+
+std::string connections_text(const ConnectionsReport& report, bool is_wide) {
+    std::vector<std::pair<std::string, Align>> columns = {
+        {"RULE", Align::left},           {"CLIENT -> SERVER", Align::left},
+        {"STATE", Align::left},          {"REDIRECTED ->/<-", Align::left},
+        {"LEFT TO TCP ->/<-", Align::left}, {"AGE", Align::right},
+        {"REASON", Align::left}};
+    if (is_wide)
+        columns.insert(columns.end(), {{"SERVER'S VIEW", Align::left},
+                                       {"CLIENT CGROUP", Align::left},
+                                       {"SERVER CGROUP", Align::left},
+                                       {"COOKIES", Align::left},
+                                       {"UIDS", Align::left}});
+    Table table(std::move(columns));
+    const auto both = [](const auto& client, const auto& server) {
+        return fmt::format("{}/{}", client, server);
+    };
+    for (const ConnectionReport& connection : report.connections) {
+        const EndReport& client = connection.client;
+        const EndReport& server = connection.server;
+        std::vector<std::string> row = {
+            connection.rule,
+            endpoint(client.address, client.port) + " -> " +
+                endpoint(client.peer_address, client.peer_port),
+            connection.state,
+            both(format_bytes(client.redirected_bytes), format_bytes(server.redirected_bytes)),
+            both(format_bytes(client.tcp_bytes), format_bytes(server.tcp_bytes)),
+            age_text(connection.age),
+            connection.reason == "none" ? "" : connection.reason};
+        if (is_wide)
+            row.insert(row.end(), {endpoint(server.peer_address, server.peer_port) + " -> " +
+                                       endpoint(server.address, server.port),
+                                   "/" + client.cgroup, "/" + server.cgroup,
+                                   both(client.cookie, server.cookie), both(client.uid, server.uid)});
+        table.add(row);
+    }
+    std::string result =
+        report.connections.empty() ? "no covered connections\n" : table.text();
+    if (report.omitted > 0)
+        result += fmt::format("{} more not shown: the list is too long for one answer\n",
+                              report.omitted);
+    return result;
+}
+
+std::string connections_json(const ConnectionsReport& report) {
+    Json array = Json::array();
+    for (const ConnectionReport& connection : report.connections)
+        array.push_back(to_json(connection));
+    return dump({{"connections", std::move(array)}, {"omitted", report.omitted}});
+}
+
+std::string event_text(const EventReport& event) {
+    const auto since_epoch =
+        std::chrono::duration_cast<microseconds>(event.time.time_since_epoch()).count();
+    const time_t seconds = since_epoch / 1'000'000;
+    tm local{};
+    localtime_r(&seconds, &local);
+    std::string line = fmt::format(
+        "{:02}:{:02}:{:02}.{:06} {:<8} {} {} -> {}", local.tm_hour, local.tm_min, local.tm_sec,
+        since_epoch % 1'000'000, one_line(event.event), event.rule.empty() ? "-" : one_line(event.rule),
+        endpoint(one_line(event.client_address), event.client_port),
+        endpoint(one_line(event.server_address), event.server_port));
+    if (event.reason != "none" && !event.reason.empty())
+        line += fmt::format(" {}: {}", one_line(event.reason), one_line(event.reason_text));
+    return line + "\n";
+}
+
+std::string event_json(const EventReport& event) {
+    const auto since_epoch =
+        std::chrono::duration_cast<microseconds>(event.time.time_since_epoch()).count();
+    const time_t seconds = since_epoch / 1'000'000;
+    tm utc{};
+    gmtime_r(&seconds, &utc);
+    const Json json = {
+        {"time", fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", utc.tm_year + 1900,
+                             utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
+                             since_epoch % 1'000'000)},
+        {"monotonic_usec", event.monotonic.count()},
+        {"event", event.event},
+        {"rule", event.rule},
+        {"client_address", event.client_address},
+        {"client_port", event.client_port},
+        {"server_address", event.server_address},
+        {"server_port", event.server_port},
+        {"client_cookie", event.client_cookie},
+        {"server_cookie", event.server_cookie},
+        {"reason", event.reason},
+        {"reason_text", event.reason_text}};
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string changes_text(const std::vector<std::string>& changes) {
+    if (changes.empty())
+        return "nothing changed\n";
+    std::string result;
+    for (const std::string& change : changes)
+        result += one_line(change) + "\n";
+    return result;
+}
+
+std::string changes_json(const std::vector<std::string>& changes) {
+    return dump({{"changes", changes}});
+}
+
+std::string policy_text(const std::string& file, const Policy& policy) {
+    std::string result = fmt::format(
+        "{}: {}{}\nlimits: {} connections, {} of queued data\n", one_line(file),
+        counted(policy.rules.size(), "rule"), policy.rules.size() > 1 ? ", in deciding order" : "",
+        policy.limits.connections, format_bytes(policy.limits.memory_bytes));
+    std::size_t place = 0;
+    for (const Rule& rule : policy.rules) {
+        result += fmt::format("\n{}. {}: {}\n", ++place, rule.name, to_string(rule.action));
+        const auto line = [&result](const char* key, const std::string& value) {
+            result += fmt::format("   {:<9} {}\n", key, one_line(value));
+        };
+        line("cgroups", joined(cgroups_of(rule), "-"));
+        line("ports", joined(ports_of(rule), "every"));
+        line("networks", joined(networks_of(rule), "-"));
+        if (rule.priority != 0)
+            line("priority", std::to_string(rule.priority));
+        if (rule.action != Action::bypass) {
+            line("queue", format_bytes(rule.queue_bytes));
+            line("prove", format_duration(rule.prove));
+            line("tolerate", joined(hazards_of(rule), "nothing"));
+        }
+        const std::string why = refusal(rule);
+        if (!why.empty())
+            line("refused:", why);
+    }
+    return result;
+}
+
+std::string policy_json(const std::string& file, const Policy& policy) {
+    Json rules = Json::array();
+    for (const Rule& rule : policy.rules)
+        rules.push_back({{"name", rule.name},
+                         {"action", to_string(rule.action)},
+                         {"priority", rule.priority},
+                         {"cgroups", cgroups_of(rule)},
+                         {"ports", ports_of(rule)},
+                         {"networks", networks_of(rule)},
+                         {"tolerate", hazards_of(rule)},
+                         {"queue_bytes", rule.queue_bytes},
+                         {"prove_usec", microseconds(rule.prove).count()},
+                         {"refusal", refusal(rule)}});
+    return dump({{"file", file},
+                 {"limits",
+                  {{"connections", policy.limits.connections},
+                   {"memory_bytes", policy.limits.memory_bytes}}},
+                 {"rules", std::move(rules)}});
+}
+
+}  // namespace sockaccel::ctl

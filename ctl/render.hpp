@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What sockaccelctl prints. Pure: values in, text or JSON out, with a newline at the end.
+//
+// The text is for people and may change; the JSON is for programs: keys are only ever added. Names of
+// cgroups are chosen by others, so control characters in them are written as \xNN in the text.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "policy.hpp"
+#include "report.hpp"
+
+namespace sockaccel::ctl {
+
+[[nodiscard]] std::string status_text(const StatusReport& status);
+[[nodiscard]] std::string status_json(const StatusReport& status);
+
+[[nodiscard]] std::string rules_text(const std::vector<RuleReport>& rules);
+[[nodiscard]] std::string rules_json(const std::vector<RuleReport>& rules);
+
+// `is_wide`: with cgroups, socket cookies, users, and what the server sees.
+[[nodiscard]] std::string connections_text(const ConnectionsReport& report, bool is_wide);
+[[nodiscard]] std::string connections_json(const ConnectionsReport& report);
+
+// One line an event; the text has local time, the JSON UTC.
+[[nodiscard]] std::string event_text(const EventReport& event);
+[[nodiscard]] std::string event_json(const EventReport& event);
+
+[[nodiscard]] std::string changes_text(const std::vector<std::string>& changes);
+[[nodiscard]] std::string changes_json(const std::vector<std::string>& changes);
+
+// What a policy means: limits, and the rules in deciding order, refused ones with the reason.
+[[nodiscard]] std::string policy_text(const std::string& file, const Policy& policy);
+[[nodiscard]] std::string policy_json(const std::string& file, const Policy& policy);
+
+}  // namespace sockaccel::ctl

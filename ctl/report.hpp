@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the daemon tells over D-Bus, as plain values.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace sockaccel::ctl {
+
+using Counts = std::map<std::string, std::uint64_t>;
+
+struct RuleReport {
+    std::string name;
+    std::string state, why;                          // active, waiting, refused; "" if active
+    std::string action;
+    std::int32_t priority = 0;
+    std::vector<std::string> cgroups, ports, networks, tolerate;
+    std::uint64_t queue_bytes = 0;
+    std::chrono::microseconds prove{};
+    std::vector<std::string> selected_cgroups;       // that exist now
+    std::uint64_t paired = 0, enrolled = 0, left = 0;
+    std::uint64_t redirected_messages = 0, redirected_bytes = 0;
+    std::uint64_t tcp_messages = 0, tcp_bytes = 0;
+    Counts reasons;                                  // messages left to TCP, by reason
+
+    // Connections that are accelerated now.
+    [[nodiscard]] std::uint64_t live() const { return enrolled > left ? enrolled - left : 0; }
+};
+
+struct StatusReport {
+    std::string version, kernel, policy_file;
+    std::uint32_t generation = 0;
+    std::vector<RuleReport> rules;                   // in deciding order
+    std::uint32_t pairs = 0;
+    std::uint64_t budget_used_bytes = 0, budget_bytes = 0;
+    std::uint64_t halves_expired = 0;
+    std::vector<std::string> problems;
+
+    // Nothing is wrong, and every rule may run.
+    [[nodiscard]] bool is_well() const;
+};
+
+struct EndReport {
+    std::string address, peer_address;
+    std::uint16_t port = 0, peer_port = 0;
+    std::uint64_t cookie = 0, netns = 0;
+    std::uint32_t uid = 0;
+    std::string cgroup;
+    std::uint64_t queued_bytes = 0;
+    std::uint64_t redirected_messages = 0, redirected_bytes = 0;
+    std::uint64_t tcp_messages = 0, tcp_bytes = 0;
+    Counts reasons;
+};
+
+struct ConnectionReport {
+    std::string rule, state, reason, reason_text;
+    std::chrono::microseconds age{};
+    EndReport client, server;
+};
+
+struct ConnectionsReport {
+    std::vector<ConnectionReport> connections;
+    std::uint32_t omitted = 0;                       // that did not fit into the answer
+};
+
+struct EventReport {
+    std::string event, rule, reason, reason_text;
+    std::string client_address, server_address;
+    std::uint16_t client_port = 0, server_port = 0;
+    std::uint64_t client_cookie = 0, server_cookie = 0;
+    std::chrono::microseconds monotonic{};           // CLOCK_MONOTONIC
+    std::chrono::system_clock::time_point time{};    // the same moment
+};
+
+}  // namespace sockaccel::ctl
