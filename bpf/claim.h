@@ -17,8 +17,9 @@ static __always_inline bool is_same_address(const __u8 a[16], const __u8 b[16])
 }
 
 /*
- * A second sign, beside the sequence numbers, that the claims belong together: mirrored addresses, or the
- * client's address as the server sees it (behind DNAT), or TCP options that agree crosswise (behind full NAT).
+ * A second sign, beside the sequence numbers, that the claims belong together: mirrored addresses,
+ * or the client's address as the server sees it (behind DNAT), or TCP options that agree crosswise
+ * (behind full NAT).
  */
 static __always_inline bool agree(const struct sa_claim *client, const struct sa_claim *server)
 {
@@ -27,8 +28,9 @@ static __always_inline bool agree(const struct sa_claim *client, const struct sa
 
 	if (same_client)
 		return true;
-	return client->snd_wscale == server->rcv_wscale && client->rcv_wscale == server->snd_wscale &&
-	       !client->sack_ok == !server->sack_ok && client->tstamp_ok == server->tstamp_ok;
+	return client->snd_wscale == server->rcv_wscale &&
+	       client->rcv_wscale == server->snd_wscale && !client->sack_ok == !server->sack_ok &&
+	       client->tstamp_ok == server->tstamp_ok;
 }
 
 /* See Tables::decide in src/plan.cpp, which says the same. SA_MAX_RULES: no rule covers it. */
@@ -100,7 +102,8 @@ static __always_inline void claim(const struct sa_end *end)
 	if (own->cookie == end->claim.cookie)
 		return; /* by the program of another cgroup above or below */
 	if (own->cookie) {
-		half->poisoned = 1; /* two sockets say that they are this end: neither is believed */
+		half->poisoned =
+			1; /* two sockets say that they are this end: neither is believed */
 		return;
 	}
 	*own = end->claim;
@@ -122,8 +125,8 @@ static __always_inline void claim(const struct sa_end *end)
 }
 
 /*
- * Has the steward taken this end's pair out of the SOCKHASH? Then it is told here, on the end's own visit, from
- * what the slot still says if nobody else has taken it since.
+ * Has the steward taken this end's pair out of the SOCKHASH? Then it is told here, on the end's own
+ * visit, from what the slot still says if nobody else has taken it since.
  */
 static __always_inline bool was_evicted(struct sa_end *end, __u64 now)
 {
@@ -134,8 +137,8 @@ static __always_inline bool was_evicted(struct sa_end *end, __u64 now)
 	pair = bpf_map_lookup_elem(&pairs, &end->slot);
 	if (pair && pair->generation == end->slot_generation)
 		return false;
-	end->reason = pair && pair->generation == end->slot_generation + 1 ? pair->reason :
-									     SA_REASON_COOLING;
+	end->reason = pair && pair->generation == end->slot_generation + 1 ? pair->reason
+									   : SA_REASON_COOLING;
 	end->slot = SA_NO_SLOT;
 	end->cool_until_ns = now + SA_MIN_AGE_NS;
 	if (end->reason == SA_REASON_COOLING) {

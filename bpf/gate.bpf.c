@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The gate decides for each message of an enrolled end: into the receiver's queue at once, or by TCP.
+ * The gate decides for each message of an enrolled end: into the receiver's queue at once, or by
+ * TCP.
  *
- * It never drops (the application would see EACCES): whatever it doubts goes by TCP. Order is kept by one exact rule:
- * redirect only if own.write_seq == peer.copied_seq, that is, every byte ever sent by TCP has been read. From redirect
- * to TCP the order holds at any time, because a receiver reads redirected data first. The verdict runs under the
- * sender's socket lock, and copied_seq only grows: a stale look at it errs on the safe side.
+ * It never drops (the application would see EACCES): whatever it doubts goes by TCP. Order is kept
+ * by one exact rule: redirect only if own.write_seq == peer.copied_seq, that is, every byte ever
+ * sent by TCP has been read. From redirect to TCP the order holds at any time, because a receiver
+ * reads redirected data first. The verdict runs under the sender's socket lock, and copied_seq only
+ * grows: a stale look at it errs on the safe side.
  *
- * What is attached to the SOCKHASH is the stub. Sockets keep the program that they were enrolled with, so the gate itself
- * is behind a PROG_ARRAY: the kernel clears that when the daemon is gone, and from then on all is TCP.
+ * What is attached to the SOCKHASH is the stub. Sockets keep the program that they were enrolled
+ * with, so the gate itself is behind a PROG_ARRAY: the kernel clears that when the daemon is gone,
+ * and from then on all is TCP.
  */
 #include "maps.h"
 
@@ -46,8 +49,9 @@ static __always_inline __u32 peer_obstacle(struct sock *peer, __u64 cookie)
 
 	if (!cookie || (__u64)BPF_CORE_READ(peer, __sk_common.skc_cookie.counter) != cookie)
 		return SA_REASON_PEER_GONE;
-	if (!IN_STATES(BPF_CORE_READ(peer, __sk_common.skc_state),
-		       1u << BPF_TCP_ESTABLISHED | 1u << BPF_TCP_FIN_WAIT1 | 1u << BPF_TCP_FIN_WAIT2))
+	if (!IN_STATES(BPF_CORE_READ(peer, __sk_common.skc_state), 1u << BPF_TCP_ESTABLISHED |
+									   1u << BPF_TCP_FIN_WAIT1 |
+									   1u << BPF_TCP_FIN_WAIT2))
 		return SA_REASON_STATE;
 	if (BPF_CORE_READ(peer, sk_shutdown) & RCV_SHUTDOWN)
 		return SA_REASON_SHUTDOWN;
@@ -66,29 +70,25 @@ static __always_inline __u32 peer_obstacle(struct sock *peer, __u64 cookie)
 }
 
 /*
- * At least how many bytes were redirected since the ring's position `steps_ago`; with the queue's length that tells
- * whether the messages since then may all still wait.
+ * How many of this end's messages may be waiting: never too low, too high by less than a step. The
+ * receiver's queue holds the last `queued` bytes that were redirected; the ring tells how many
+ * bytes there were since each of its steps.
  */
-static __always_inline __u32 bytes_since(const struct sa_end *end, __u32 steps_ago)
-{
-	__u32 step = (__u32)(end->redirected_messages / SA_RING_STEP) - steps_ago;
-
-	return (__u32)end->redirected_bytes - end->ring[step % SA_RING_SLOTS];
-}
-
-/* How many of this end's messages may be waiting: never too low, too high by less than a step. */
 static __always_inline __u32 waiting_messages(const struct verdict *v)
 {
 	const struct sa_end *end = v->end;
-	__u32 newest = end->redirected_messages % SA_RING_STEP;
+	__u32 step = end->redirected_messages / SA_RING_STEP;
+	__u32 since = end->redirected_messages % SA_RING_STEP; /* messages in the newest step */
 
 	if (v->is_queue_empty)
 		return 0;
-	for (__u32 i = 0; i < SA_RING_SLOTS; i++) {
-		if (end->redirected_messages / SA_RING_STEP < i)
-			return newest + i * SA_RING_STEP;
-		if (bytes_since(end, i) >= v->queued)
-			return newest + i * SA_RING_STEP;
+	for (__u32 i = 0; i < SA_RING_SLOTS; i++, step--, since += SA_RING_STEP) {
+		if (!since)
+			continue; /* the newest step has not begun: its place holds the oldest */
+		if ((__u32)end->redirected_bytes - end->ring[step % SA_RING_SLOTS] >= v->queued)
+			return since;
+		if (!step)
+			return since;
 	}
 	return SA_MAX_MESSAGES;
 }
@@ -155,8 +155,8 @@ static __always_inline __u32 obstacle(struct verdict *v)
 }
 
 /*
- * Every SA_SAMPLE_MESSAGES messages: is this still worth it? An enrolled socket's sendmsg is slower even if nothing is
- * redirected, so a pair that does not gain is better off in TCP.
+ * Every SA_SAMPLE_MESSAGES messages: is this still worth it? An enrolled socket's sendmsg is slower
+ * even if nothing is redirected, so a pair that does not gain is better off in TCP.
  */
 static __always_inline void judge(struct sa_end *end, struct sa_pair *pair)
 {
@@ -164,7 +164,7 @@ static __always_inline void judge(struct sa_end *end, struct sa_pair *pair)
 	bool is_one_way = by_peer < SA_SAMPLE_MESSAGES / 16;
 	bool is_small = end->sample_bytes < SA_SAMPLE_MESSAGES * SA_LARGE_WRITE;
 	bool is_mostly_tcp = end->sample_tcp > SA_SAMPLE_MESSAGES / 4 * 3;
-	bool is_first = end->redirected_messages + end->tcp_messages <= 2 * SA_SAMPLE_MESSAGES;
+	bool is_first = !end->samples++ && is_one_way && is_small;
 	__u64 now;
 
 	end->sample_peer_messages = pair->side[!(end->role & 1)].messages;
@@ -176,7 +176,7 @@ static __always_inline void judge(struct sa_end *end, struct sa_pair *pair)
 	now = bpf_ktime_get_ns();
 	if (!end->losing_since_ns)
 		end->losing_since_ns = now;
-	is_first = is_first && is_one_way && is_small; /* tried, and found small: no need to wait */
+	/* What was only tried and turns out small need not be borne. */
 	if (pair->losing || (!is_first && now - end->losing_since_ns < SA_LOSING_NS))
 		return;
 	pair->losing = 1;
@@ -250,8 +250,8 @@ SEC("sk_msg")
 int sa_stub(struct sk_msg_md *msg)
 {
 	/*
-	 * Holds the SOCKHASH for as long as a socket holds this program: were it freed with the daemon, unread redirected
-	 * data would be freed with it.
+	 * Holds the SOCKHASH for as long as a socket holds this program: were it freed with the
+	 * daemon, unread redirected data would be freed with it.
 	 */
 	asm volatile("" ::"r"(&sockets));
 	bpf_tail_call(msg, &programs, SA_PROGRAM_GATE);

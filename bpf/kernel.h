@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The parts of kernel structures that the programs read. Field offsets and sizes are relocated when
- * the programs are loaded (CO-RE): only names and types have to be right here, so no kernel header of
- * the machine that builds gets into the result.
+ * the programs are loaded (CO-RE): only names and types have to be right here, so no kernel header
+ * of the machine that builds gets into the result.
  */
 #ifndef SOCKACCEL_KERNEL_H
 #define SOCKACCEL_KERNEL_H
@@ -15,19 +15,20 @@
 typedef _Bool bool;
 enum { false, true };
 
-#define NULL		   ((void *)0)
-#define AF_INET		   2
-#define AF_INET6	   10
-#define EBUSY		   16
-#define E2BIG		   7
-#define EEXIST		   17
-#define O_NONBLOCK	   04000
-#define RCV_SHUTDOWN	   1
-#define SEND_SHUTDOWN	   2
-#define TCP_FLAG_SYN	   0x02
-#define TCP_FLAG_ACK	   0x10
-#define SK_USER_DATA_PSOCK 4ull /* include/linux/skmsg.h: the tag in sk_user_data of a socket with a psock */
-#define SK_USER_DATA_TAGS  7ull
+#define NULL	      ((void *)0)
+#define AF_INET	      2
+#define AF_INET6      10
+#define EBUSY	      16
+#define E2BIG	      7
+#define EEXIST	      17
+#define O_NONBLOCK    04000
+#define RCV_SHUTDOWN  1
+#define SEND_SHUTDOWN 2
+#define TCP_FLAG_SYN  0x02
+#define TCP_FLAG_ACK  0x10
+#define SK_USER_DATA_PSOCK                                                                         \
+	4ull /* include/linux/skmsg.h: the tag in sk_user_data of a socket with a psock */
+#define SK_USER_DATA_TAGS 7ull
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -142,8 +143,8 @@ struct inet_connection_sock {
 };
 
 struct tcp_options_received {
-	__u16 saw_tstamp : 1, tstamp_ok : 1, dsack : 1, wscale_ok : 1, sack_ok : 3, smc_ok : 1, snd_wscale : 4,
-		rcv_wscale : 4;
+	__u16 saw_tstamp : 1, tstamp_ok : 1, dsack : 1, wscale_ok : 1, sack_ok : 3, smc_ok : 1,
+		snd_wscale : 4, rcv_wscale : 4;
 };
 
 struct tcp_sock {

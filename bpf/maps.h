@@ -12,12 +12,13 @@
 /* Written by the daemon and by the steward: see struct sa_control. */
 extern struct sa_control control;
 
-/* --- policy; two halves each, the generation's lowest bit selects the live one ------------------ */
+/* --- policy; two halves each, the generation's lowest bit selects the live one ------------------
+ */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 2 * 65536);
-	__type(key, __u32); /* half << 16 | port */
+	__type(key, __u32);   /* half << 16 | port */
 	__type(value, __u64); /* rule mask */
 } ports SEC(".maps") __weak;
 
@@ -37,7 +38,8 @@ struct {
 	__type(value, __u64);
 } cgroups SEC(".maps") __weak;
 
-/* --- connections --------------------------------------------------------------------------------- */
+/* --- connections ---------------------------------------------------------------------------------
+ */
 
 /* Every covered end. Freed with the socket. */
 struct {
@@ -55,7 +57,8 @@ struct {
 	__type(value, struct sa_candidate);
 } candidates SEC(".maps") __weak;
 
-/* Least recently used entries give way: what an enrolled pair needs later is in `ends` and `pairs`. */
+/* Least recently used entries give way: what an enrolled pair needs later is in `ends` and `pairs`.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 131072);
@@ -85,8 +88,9 @@ struct {
 } proofs SEC(".maps") __weak;
 
 /*
- * The sockets of enrolled pairs, by socket cookie: a number that no program can choose, so nobody can
- * fill one bucket on purpose (SOCKHASH hashes with a fixed seed). Sized twice limits.connections.
+ * The sockets of enrolled pairs, by socket cookie: a number that no program can choose, so nobody
+ * can fill one bucket on purpose (SOCKHASH hashes with a fixed seed). Sized twice
+ * limits.connections.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
@@ -95,7 +99,8 @@ struct {
 	__type(value, __u64);
 } sockets SEC(".maps") __weak;
 
-/* --- control ------------------------------------------------------------------------------------- */
+/* --- control -------------------------------------------------------------------------------------
+ */
 
 enum { SA_PROGRAM_GATE, SA_PROGRAM_COUNT };
 
@@ -141,7 +146,8 @@ struct {
 	__type(value, __u32);
 } own_sockets SEC(".maps") __weak;
 
-/* --- helpers that more than one program needs ------------------------------------------------------- */
+/* --- helpers that more than one program needs
+ * ------------------------------------------------------- */
 
 static __always_inline struct sa_counters *counters_of(__u32 rule)
 {
@@ -165,7 +171,8 @@ static __always_inline struct sa_pair *pair_at(__u32 slot, __u32 generation)
 	return pair && pair->generation == generation ? pair : NULL;
 }
 
-/* Is there still the socket that had this cookie? A freed one keeps its memory's type, not its count. */
+/* Is there still the socket that had this cookie? A freed one keeps its memory's type, not its
+ * count. */
 static __always_inline bool is_alive(__u64 address, __u64 cookie)
 {
 	struct sock *sk = (struct sock *)address;

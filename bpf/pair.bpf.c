@@ -2,23 +2,24 @@
 /*
  * Pairing: finds the two ends of one connection, and changes nothing about their sockets.
  *
- * Runs in sock_ops of each selected cgroup. At ESTABLISHED each covered end claims a place in `halves`
- * under the two initial sequence numbers, which both ends know, whatever addresses NAT shows them. Programs of
- * nested cgroups run one after the other for one socket, so everything here may happen twice. They return 1 and
- * never write ctx->reply: other people's programs share it.
+ * Runs in sock_ops of each selected cgroup. At ESTABLISHED each covered end claims a place in
+ * `halves` under the two initial sequence numbers, which both ends know, whatever addresses NAT
+ * shows them. Programs of nested cgroups run one after the other for one socket, so everything here
+ * may happen twice. They return 1 and never write ctx->reply: other people's programs share it.
  */
 #include "claim.h"
 
 struct sa_control control = {};
 
 /*
- * Context fields are read one by one, at constant offsets: left to itself, the compiler selects between two addresses
- * in the context, which the verifier does not follow.
+ * Context fields are read one by one, at constant offsets: left to itself, the compiler selects
+ * between two addresses in the context, which the verifier does not follow.
  */
 #define READ_CTX(field) (*(volatile __u32 *)&(field))
 
 /* IPv4 as v4-mapped, wherever it comes from: an AF_INET6 socket shows mapped addresses itself. */
-static __always_inline void put_address(__u8 address[16], bool is_ipv4, __u32 ip4, const __u32 ip6[4])
+static __always_inline void put_address(__u8 address[16], bool is_ipv4, __u32 ip4,
+					const __u32 ip6[4])
 {
 	__u32 words[4] = {0, 0, bpf_htonl(0xffff), ip4};
 
@@ -40,7 +41,8 @@ static __always_inline void read_tuple(struct bpf_sock_ops *ctx, struct sa_tuple
 	tuple->remote_port = bpf_ntohl(ctx->remote_port);
 }
 
-/* The rules that the nearest selected ancestor belongs to; its mask holds its own ancestors' rules. */
+/* The rules that the nearest selected ancestor belongs to; its mask holds its own ancestors' rules.
+ */
 static __always_inline __u64 rules_of_cgroup(struct cgroup *cgroup, __u32 half)
 {
 	for (int i = 0; i < SA_CGROUP_DEPTH && cgroup; i++) {
@@ -78,9 +80,9 @@ static __always_inline bool find_rules(struct sa_claim *claim, struct cgroup *cg
 	claim->cgroup_rules = rules_of_cgroup(cgroup, half);
 	if (!claim->cgroup_rules)
 		return false;
-	claim->view_rules = role == SA_CLIENT ?
-				    rules_of_view(tuple->remote, tuple->remote_port, half) :
-				    rules_of_view(tuple->local, tuple->local_port, half);
+	claim->view_rules = role == SA_CLIENT
+				    ? rules_of_view(tuple->remote, tuple->remote_port, half)
+				    : rules_of_view(tuple->local, tuple->local_port, half);
 	/* If the policy was swapped in between, half of this is old and half new: it is neither. */
 	return *(volatile __u32 *)&control.generation == generation;
 }
@@ -98,8 +100,8 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 	if (!tp)
 		return;
 	/*
-	 * TCP_REPAIR lets a program choose its sequence numbers, and then no segment brings the socket to
-	 * ESTABLISHED: a real handshake ends with the server's SYN|ACK.
+	 * TCP_REPAIR lets a program choose its sequence numbers, and then no segment brings the
+	 * socket to ESTABLISHED: a real handshake ends with the server's SYN|ACK.
 	 */
 	if (role == SA_CLIENT &&
 	    (ctx->skb_tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) != (TCP_FLAG_SYN | TCP_FLAG_ACK))
@@ -116,7 +118,8 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 	if (end->claim.cookie)
 		return; /* by the program of another cgroup above or below */
 
-	/* Also right when data came with the handshake: kernel-facts of tests/kernel/identity_test.cpp. */
+	/* Also right when data came with the handshake: kernel-facts of
+	 * tests/kernel/identity_test.cpp. */
 	irs = ctx->rcv_nxt - (__u32)ctx->bytes_received - 1;
 	iss = ctx->snd_una - (__u32)ctx->bytes_acked - (role == SA_SERVER);
 	end->key.client_isn = role == SA_CLIENT ? iss : irs;
@@ -148,8 +151,8 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 }
 
 /*
- * connect() again on a socket that was connected before. The old connection's queue would be read on the
- * new one: tests/kernel/reconnect_test.cpp. So whatever was, goes.
+ * connect() again on a socket that was connected before. The old connection's queue would be read
+ * on the new one: tests/kernel/reconnect_test.cpp. So whatever was, goes.
  */
 static __always_inline void connecting(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
@@ -207,7 +210,8 @@ static __always_inline void state_changed(struct bpf_sock_ops *ctx, struct bpf_s
 		tell_closed(end);
 }
 
-/* An end that was evicted has traffic: let it be a candidate once more, under the policy of today. */
+/* An end that was evicted has traffic: let it be a candidate once more, under the policy of today.
+ */
 static __always_inline void claim_again(struct bpf_sock *sk, struct sa_end *end)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
@@ -223,8 +227,8 @@ static __always_inline void claim_again(struct bpf_sock *sk, struct sa_end *end)
 }
 
 /*
- * An acknowledgement: there is traffic on a connection that the steward has put aside. So nothing has to look
- * at idle connections from time to time.
+ * An acknowledgement: there is traffic on a connection that the steward has put aside. So nothing
+ * has to look at idle connections from time to time.
  */
 static __always_inline void traffic_seen(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The one definition of what the BPF programs and the daemon share: the values in the maps, their
- * limits, and the reason codes. Included by bpf/ *.bpf.c and by src/ alike; there is no second copy.
+ * limits, and the reason codes. Included by bpf/ *.bpf.c and by src/ alike; there is no second
+ * copy.
  *
  * Words: an *end* is one socket of a connection; a *half* is an end whose other end has not claimed
  * the same key yet; a *pair* is two ends proven to be one connection; an *enrolled* pair is in the
  * SOCKHASH with its gate open.
  *
- * Conventions: fixed widths, no implicit padding; ports in host byte order; addresses as 16 bytes in
- * network byte order, IPv4 as v4-mapped IPv6; times are CLOCK_MONOTONIC nanoseconds; names that end
- * in _ns, _bytes say their unit.
+ * Conventions: fixed widths, no implicit padding; ports in host byte order; addresses as 16 bytes
+ * in network byte order, IPv4 as v4-mapped IPv6; times are CLOCK_MONOTONIC nanoseconds; names that
+ * end in _ns, _bytes say their unit.
  */
 #ifndef SOCKACCEL_H
 #define SOCKACCEL_H
@@ -21,31 +22,31 @@
 /* Changes with every incompatible change of this file. */
 #define SA_ABI 1
 
-#define SA_MAX_RULES	   64 /* one bit each in a rule mask */
+#define SA_MAX_RULES	   64	 /* one bit each in a rule mask */
 #define SA_MAX_CGROUPS	   65536 /* cgroups that rules select */
-#define SA_MAX_NETWORKS	   8192 /* prefixes of one generation of the policy */
+#define SA_MAX_NETWORKS	   8192	 /* prefixes of one generation of the policy */
 #define SA_MAX_PROOFS	   16384 /* (rule, cgroup, port) under proof */
-#define SA_CGROUP_DEPTH	   24 /* ancestors that are looked at */
+#define SA_CGROUP_DEPTH	   24	 /* ancestors that are looked at */
 #define SA_NO_SLOT	   0xffffffffu
 #define SA_MESSAGE_BYTES   1024 /* host budget charged per queued message beside its payload */
 #define SA_MAX_MESSAGES	   2048 /* redirected messages that may wait in one direction */
-#define SA_RING_SLOTS	   16 /* see sa_end.ring */
+#define SA_RING_SLOTS	   16	/* see sa_end.ring */
 #define SA_RING_STEP	   (SA_MAX_MESSAGES / SA_RING_SLOTS)
-#define SA_CHARGE_STEP	   4096 /* host budget is taken in multiples of this */
+#define SA_CHARGE_STEP	   4096	 /* host budget is taken in multiples of this */
 #define SA_LARGE_WRITE	   32768 /* one-way traffic gains from writes of this size on */
-#define SA_SAMPLE_MESSAGES 256 /* messages after which the gate judges a pair's pattern */
+#define SA_SAMPLE_MESSAGES 256	 /* messages after which the gate judges a pair's pattern */
 
-#define SA_MS			1000000ull
-#define SA_SEC			1000000000ull
-#define SA_HALF_LIFE_NS		(2 * SA_SEC) /* an unmatched half is forgotten after this */
-#define SA_MIN_AGE_NS		(100 * SA_MS) /* a younger pair is not looked at */
-#define SA_PASS_INTERVAL_NS	(100 * SA_MS) /* the steward runs at most this often */
-#define SA_OPEN_DELAY_NS	(1 * SA_SEC) /* from both ends inserted to the gate open */
-#define SA_JOIN_TIMEOUT_NS	(5 * SA_SEC) /* one end in, the other not: out again after this */
-#define SA_LOOK_BACKOFF_MAX_NS	(60 * SA_SEC)
-#define SA_LOSING_NS		(10 * SA_SEC) /* a pattern that does not gain is borne this long */
-#define SA_COOL_DOWN_NS		(60 * SA_SEC) /* after an eviction; doubles each time */
-#define SA_COOL_DOWN_MAX_SHIFT	6
+#define SA_MS		       1000000ull
+#define SA_SEC		       1000000000ull
+#define SA_HALF_LIFE_NS	       (2 * SA_SEC)  /* an unmatched half is forgotten after this */
+#define SA_MIN_AGE_NS	       (100 * SA_MS) /* a younger pair is not looked at */
+#define SA_PASS_INTERVAL_NS    (100 * SA_MS) /* the steward runs at most this often */
+#define SA_OPEN_DELAY_NS       (1 * SA_SEC)  /* from both ends inserted to the gate open */
+#define SA_JOIN_TIMEOUT_NS     (5 * SA_SEC)  /* one end in, the other not: out again after this */
+#define SA_LOOK_BACKOFF_MAX_NS (60 * SA_SEC)
+#define SA_LOSING_NS	       (10 * SA_SEC) /* a pattern that does not gain is borne this long */
+#define SA_COOL_DOWN_NS	       (60 * SA_SEC) /* after an eviction; doubles each time */
+#define SA_COOL_DOWN_MAX_SHIFT 6
 
 /*
  * Why a connection is not accelerated, or why one message went by TCP.
@@ -56,7 +57,8 @@
 	/* before enrolment */                                                                     \
 	X(YOUNG, "young", "the connection is less than 100 ms old")                                \
 	X(IDLE, "idle", "no traffic since the last look that would tell its pattern")              \
-	X(PATTERN, "pattern", "one-way traffic in small writes: redirect would be slower than TCP") \
+	X(PATTERN, "pattern",                                                                      \
+	  "one-way traffic in small writes: redirect would be slower than TCP")                    \
 	X(PROVING, "proving", "the rule's prove time for this cgroup and port is not over")        \
 	X(OPENING, "opening", "both ends are enrolled, the gate opens within a second")            \
 	X(BLOCKING, "blocking", "an end is not O_NONBLOCK")                                        \
@@ -95,7 +97,7 @@ enum sa_reason {
 #define X(symbol, name, text) SA_REASON_##symbol,
 	SA_REASONS(X)
 #undef X
-	SA_REASON_COUNT
+		SA_REASON_COUNT
 };
 
 enum sa_role { SA_CLIENT, SA_SERVER };
@@ -113,8 +115,8 @@ enum sa_tolerate {
 
 /* What the gate and the steward know of a rule; indexed by the rule's id. */
 struct sa_rule {
-	__u32 active; /* 0: this id is free, or its rule is being removed */
-	__u32 action; /* enum sa_action */
+	__u32 active;	/* 0: this id is free, or its rule is being removed */
+	__u32 action;	/* enum sa_action */
 	__u32 tolerate; /* enum sa_tolerate */
 	__u32 reserved;
 	__u64 queue_bytes;
@@ -123,11 +125,11 @@ struct sa_rule {
 
 /* Per rule and CPU; the daemon adds the CPUs up. Only ever grows. */
 struct sa_counters {
-	__u64 paired; /* connections whose two ends were proven to belong together */
+	__u64 paired;	/* connections whose two ends were proven to belong together */
 	__u64 enrolled; /* of these, how often a gate was opened */
-	__u64 left; /* how often an enrolled pair left, for whichever reason */
+	__u64 left;	/* how often an enrolled pair left, for whichever reason */
 	__u64 redirected_messages, redirected_bytes;
-	__u64 tcp_messages, tcp_bytes; /* of enrolled pairs, left to TCP */
+	__u64 tcp_messages, tcp_bytes;	/* of enrolled pairs, left to TCP */
 	__u64 reasons[SA_REASON_COUNT]; /* messages left to TCP, by reason */
 };
 
@@ -137,26 +139,29 @@ struct sa_counters {
  * budget_used_bytes.
  */
 struct sa_control {
-	__u32 generation; /* of the policy maps; its lowest bit selects the live half of them */
+	__u32 generation;    /* of the policy maps; its lowest bit selects the live half of them */
 	__u32 events_wanted; /* somebody listens: put paired, enrolled, left events into the ring */
 	__u64 accelerate_rules, bypass_rules; /* masks: active rules with this action */
 	__u8 order[SA_MAX_RULES]; /* ids of all active rules; the first one decides first */
-	__u64 drain_rules; /* mask: pairs of these rules leave */
-	__u64 budget_bytes; /* host-wide, for queued data and SA_MESSAGE_BYTES a message */
-	__u32 drain_reason; /* told for pairs that leave by drain_rules */
-	__u32 max_pairs; /* limits.connections; slots of the pair table */
-	__u64 sock_def_readable; /* learnt from a socket of the daemon's own */
+	__u64 drain_rules;	  /* mask: pairs of these rules leave */
+	__u64 budget_bytes;	  /* host-wide, for queued data and SA_MESSAGE_BYTES a message */
+	__u32 drain_reason;	  /* told for pairs that leave by drain_rules */
+	__u32 max_pairs;	  /* limits.connections; slots of the pair table */
+	__u64 sock_def_readable;  /* learnt from a socket of the daemon's own */
 
 	__u64 budget_used_bytes;
-	__u64 next_look_ns; /* the earliest time at which a pass would find something to do; 0: none */
-	__u32 work_raised; /* a WORK event is in the ring that the daemon has not answered by a pass */
-	__u32 slots_used; /* highest slot ever taken + 1 */
-	__u32 slots_busy; /* slots that are taken now */
-	__u32 candidates; /* visited in the last pass that have to be visited again */
-	__u32 revisit; /* an evicted end has traffic again: look for its other end among all */
-	__u32 pressure; /* the budget was refused: take back what is not needed */
-	__u64 woken_wake_function; /* the kernel's address of it: how a reader asleep in recv() is told */
-	__u64 half_expired; /* covered ends whose other end was not covered, or not local */
+	__u64 next_look_ns; /* the earliest time at which a pass would find something to do; 0: none
+			     */
+	__u32 work_raised; /* a WORK event is in the ring that the daemon has not answered by a pass
+			    */
+	__u32 slots_used;  /* highest slot ever taken + 1 */
+	__u32 slots_busy;  /* slots that are taken now */
+	__u32 candidates;  /* visited in the last pass that have to be visited again */
+	__u32 revisit;	   /* an evicted end has traffic again: look for its other end among all */
+	__u32 pressure;	   /* the budget was refused: take back what is not needed */
+	__u64 woken_wake_function; /* the kernel's address of it: how a reader asleep in recv() is
+				      told */
+	__u64 half_expired;	   /* covered ends whose other end was not covered, or not local */
 	struct sa_rule rules[SA_MAX_RULES];
 };
 
@@ -173,11 +178,11 @@ struct sa_tuple {
 
 /* What a covered end says of itself when the connection is established. */
 struct sa_claim {
-	__u64 sk; /* struct sock *; never trusted without the cookie */
+	__u64 sk;     /* struct sock *; never trusted without the cookie */
 	__u64 cookie; /* 0: not claimed */
 	__u64 born_ns;
 	__u64 cgroup_rules; /* rules whose cgroups hold this end */
-	__u64 view_rules; /* rules whose port and network match in this end's view */
+	__u64 view_rules;   /* rules whose port and network match in this end's view */
 	struct sa_tuple tuple;
 	__u8 snd_wscale, rcv_wscale, sack_ok, tstamp_ok; /* negotiated TCP options */
 };
@@ -185,14 +190,14 @@ struct sa_claim {
 /* The pair table's value: halves and fresh matches only. */
 struct sa_half {
 	struct sa_claim claim[2]; /* by enum sa_role */
-	__u32 matched; /* both claims are there and agree */
-	__u32 poisoned; /* claimed twice: never paired */
-	__u32 rule; /* id, valid if matched */
-	__u32 slot; /* SA_NO_SLOT until a pair slot is taken */
+	__u32 matched;		  /* both claims are there and agree */
+	__u32 poisoned;		  /* claimed twice: never paired */
+	__u32 rule;		  /* id, valid if matched */
+	__u32 slot;		  /* SA_NO_SLOT until a pair slot is taken */
 	__u32 slot_generation;
 	__u32 reason; /* of the last look, for the other end's visit */
 	__u32 parked; /* no look before there is traffic again */
-	__u32 due; /* there is */
+	__u32 due;    /* there is */
 	__u64 next_look_ns;
 	__u64 backoff_ns;
 	__u64 bytes_sent[2]; /* at the last look, by role */
@@ -204,17 +209,17 @@ struct sa_end {
 	struct sa_key key;
 	struct sa_claim claim;
 	__u64 cgroup; /* id of the socket's cgroup */
-	__u64 netns; /* network namespace cookie */
-	__u32 uid; /* owner of the socket */
-	__u32 slot; /* in the table of pairs; SA_NO_SLOT: not enrolled */
+	__u64 netns;  /* network namespace cookie */
+	__u32 uid;    /* owner of the socket */
+	__u32 slot;   /* in the table of pairs; SA_NO_SLOT: not enrolled */
 	__u32 slot_generation;
 	__u32 matched; /* the other end was found */
 	__u8 role;
 	__u8 rule;
 	__u8 strikes; /* evictions because it did not gain */
 	__u8 reserved;
-	__u32 reason; /* enum sa_reason: why not enrolled */
-	__u64 cool_until_ns; /* no look before */
+	__u32 reason;				     /* enum sa_reason: why not enrolled */
+	__u64 cool_until_ns;			     /* no look before */
 	__u64 redirected_messages, redirected_bytes; /* sent by this end, while enrolled */
 	__u64 tcp_messages, tcp_bytes;
 	/*
@@ -225,7 +230,9 @@ struct sa_end {
 	__u32 ring[SA_RING_SLOTS];
 	__u32 sample_messages, sample_bytes; /* since the pattern was last judged */
 	__u32 sample_tcp, sample_peer_messages;
-	__u64 losing_since_ns; /* 0: it gains */
+	__u32 samples; /* judged since it was enrolled */
+	__u32 reserved2;
+	__u64 losing_since_ns;		/* 0: it gains */
 	__u32 reasons[SA_REASON_COUNT]; /* messages of this end left to TCP, by reason */
 };
 
@@ -236,10 +243,10 @@ struct sa_candidate {
 
 enum sa_pair_state {
 	SA_FREE,
-	SA_JOINING, /* ends enter the SOCKHASH one by one; gate closed */
-	SA_OPENING, /* both in; the gate opens at open_ns */
-	SA_LIVE, /* the gate decides for each message */
-	SA_DRAINING, /* gate closed; leaves the SOCKHASH when nothing redirected is unread */
+	SA_JOINING,   /* ends enter the SOCKHASH one by one; gate closed */
+	SA_OPENING,   /* both in; the gate opens at open_ns */
+	SA_LIVE,      /* the gate decides for each message */
+	SA_DRAINING,  /* gate closed; leaves the SOCKHASH when nothing redirected is unread */
 	SA_ABANDONED, /* an end is gone; the slot stays until the other is gone, too */
 };
 
@@ -248,22 +255,22 @@ struct sa_side {
 	__u64 sk; /* struct sock * */
 	__u64 cookie;
 	__u64 charged_bytes; /* host budget held for what this end has sent */
-	__u32 messages; /* sent through the gate, redirected or not */
+	__u32 messages;	     /* sent through the gate, redirected or not */
 	__u32 reserved[9];
 };
 
 /* One slot of the table of pairs. */
 struct sa_pair {
 	__u32 generation; /* of the slot: an end with another one does not belong here */
-	__u32 state; /* enum sa_pair_state */
+	__u32 state;	  /* enum sa_pair_state */
 	__u32 rule;
 	__u32 inserted; /* bit per role */
 	__u64 since_ns; /* of the state */
 	__u64 open_ns;
 	struct sa_key key;
-	__u32 reason; /* why it leaves, or left */
-	__u32 losing; /* the gate found that it does not gain */
-	__u32 told; /* enrolled was counted, left is still to be */
+	__u32 reason;		/* why it leaves, or left */
+	__u32 losing;		/* the gate found that it does not gain */
+	__u32 told;		/* enrolled was counted, left is still to be */
 	struct sa_tuple client; /* as the client sees the connection */
 	__u32 reserved[2];
 	struct sa_side side[2]; /* by enum sa_role */
@@ -317,7 +324,7 @@ struct sa_event {
 struct sa_report {
 	struct sa_end end;
 	__u64 queued_bytes; /* waiting to be read by this end */
-	__u32 pair_state; /* enum sa_pair_state */
+	__u32 pair_state;   /* enum sa_pair_state */
 	__u32 pair_reason;
 };
 

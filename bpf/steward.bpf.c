@@ -2,15 +2,16 @@
 /*
  * The steward: iterators that the daemon runs when there is something to do, never two at a time.
  *
- *   sa_revisit  over all covered ends: finds the other end of one that was evicted and has traffic again
- *   sa_enrol    over the candidates: paired → joining → opening. A program can put only the socket that it is
- *               visiting into a SOCKHASH, so each end goes in on its own visit
- *   sa_tend     over the pairs: opening → live → draining → out, and gives back what closed pairs held
- *   sa_list     over all covered ends: what `Connections` shows
- *   sa_learn    over a socket of the daemon's own: what an ordinary socket looks like
+ *   sa_revisit  over all covered ends: finds the other end of one that was evicted and has traffic
+ * again sa_enrol    over the candidates: paired → joining → opening. A program can put only the
+ * socket that it is visiting into a SOCKHASH, so each end goes in on its own visit sa_tend     over
+ * the pairs: opening → live → draining → out, and gives back what closed pairs held sa_list over
+ * all covered ends: what `Connections` shows sa_learn    over a socket of the daemon's own: what an
+ * ordinary socket looks like
  *
- * The visited socket is neither locked nor referenced: its memory may become another connection's during the visit
- * (SLAB_TYPESAFE_BY_RCU). So everything is looked at again after the insertion, and taken back if it differs.
+ * The visited socket is neither locked nor referenced: its memory may become another connection's
+ * during the visit (SLAB_TYPESAFE_BY_RCU). So everything is looked at again after the insertion,
+ * and taken back if it differs.
  */
 #include "claim.h"
 
@@ -26,7 +27,8 @@ static __always_inline struct sk_psock *psock_of(struct sock *sk)
 {
 	__u64 tagged = (__u64)BPF_CORE_READ(sk, sk_user_data);
 
-	return tagged & SK_USER_DATA_PSOCK ? (struct sk_psock *)(tagged & ~SK_USER_DATA_TAGS) : NULL;
+	return tagged & SK_USER_DATA_PSOCK ? (struct sk_psock *)(tagged & ~SK_USER_DATA_TAGS)
+					   : NULL;
 }
 
 static __always_inline bool is_ingress_empty(struct sk_psock *psock)
@@ -35,7 +37,8 @@ static __always_inline bool is_ingress_empty(struct sk_psock *psock)
 	       (__u64)psock + bpf_core_field_offset(struct sk_psock, ingress_msg);
 }
 
-/* --- may this socket be enrolled? -------------------------------------------------------------------- */
+/* --- may this socket be enrolled?
+ * -------------------------------------------------------------------- */
 
 #define HAS_FLAG(flags, flag) ((flags) >> bpf_core_enum_value(enum sock_flags, flag) & 1)
 
@@ -95,8 +98,9 @@ static __always_inline __u64 user_namespace_of(__u64 address)
 }
 
 /*
- * Is somebody asleep inside recv() on this socket? He went to sleep by the TCP queue and would never see redirected
- * data. Pollers wait with functions of their own; more than eight waiters: better not.
+ * Is somebody asleep inside recv() on this socket? He went to sleep by the TCP queue and would
+ * never see redirected data. Pollers wait with functions of their own; more than eight waiters:
+ * better not.
  */
 static __always_inline bool has_sleeper(struct sock *sk)
 {
@@ -121,12 +125,13 @@ static __always_inline bool has_sleeper(struct sock *sk)
 	return true;
 }
 
-/* --- does it gain? ----------------------------------------------------------------------------------- */
+/* --- does it gain?
+ * ----------------------------------------------------------------------------------- */
 
 /*
- * From what both ends sent since the last look: both sides in turn gain at any size, one side alone only with
- * large writes. Segments hide the size of writes where the MTU is small, so a fast one-way stream is tried, too: the
- * gate sees its real writes and gives it back if they are small.
+ * From what both ends sent since the last look: both sides in turn gain at any size, one side alone
+ * only with large writes. Segments hide the size of writes where the MTU is small, so a fast
+ * one-way stream is tried, too: the gate sees its real writes and gives it back if they are small.
  */
 static __always_inline __u32 pattern(struct sa_half *half)
 {
@@ -162,7 +167,8 @@ static __always_inline __u64 proven_at(__u32 rule, __u64 cgroup, __u16 port, __u
 
 	bpf_map_update_elem(&proofs, &key, &fresh, BPF_NOEXIST);
 	proof = bpf_map_lookup_elem(&proofs, &key);
-	return (proof ? proof->first_seen_ns : now) + control.rules[rule & (SA_MAX_RULES - 1)].prove_ns;
+	return (proof ? proof->first_seen_ns : now) +
+	       control.rules[rule & (SA_MAX_RULES - 1)].prove_ns;
 }
 
 static __always_inline __u16 server_port(const struct sa_end *end)
@@ -194,7 +200,8 @@ static __noinline __u32 why_not(struct sa_half *half)
 	return pattern(half);
 }
 
-/* --- enrolling --------------------------------------------------------------------------------------- */
+/* --- enrolling
+ * --------------------------------------------------------------------------------------- */
 
 static __always_inline void put_aside(struct sa_half *half, __u32 reason, __u64 now)
 {
@@ -283,8 +290,8 @@ static __always_inline bool is_still(struct sock *sk, const struct sa_end *end)
 	       !BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops);
 }
 
-static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_pair *pair, __u32 slot,
-				 __u64 now)
+static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_pair *pair,
+				 __u32 slot, __u64 now)
 {
 	__u32 bit = 1u << (end->role & 1);
 	__u64 key = end->claim.cookie;
@@ -306,7 +313,8 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 		return;
 	}
 	error = bpf_map_update_elem(&sockets, &key, sk, BPF_NOEXIST);
-	if (error == -EBUSY) { /* somebody else's, or our own from before that is still being let go */
+	if (error ==
+	    -EBUSY) { /* somebody else's, or our own from before that is still being let go */
 		if (now - pair->since_ns > SA_JOIN_TIMEOUT_NS)
 			pair->reason = SA_REASON_FOREIGN;
 		return;
@@ -324,6 +332,7 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 	end->slot = slot;
 	end->reason = SA_REASON_OPENING;
 	end->sample_messages = end->sample_bytes = end->sample_tcp = end->sample_peer_messages = 0;
+	end->samples = 0;
 	end->losing_since_ns = 0;
 	pair->inserted |= bit;
 	if (pair->inserted != 3)
@@ -413,11 +422,15 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 SEC("iter/bpf_sk_storage_map")
 int sa_revisit(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
-	struct sa_end *end = ctx->value;
 	struct sock *sk = ctx->sk;
 	struct sa_half *half;
+	struct sa_end *end;
 
-	if (!sk || !end || !end->matched)
+	if (!sk)
+		return 0;
+	/* Not ctx->value: 6.1 takes no key from it. */
+	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
+	if (!end || !end->matched)
 		return 0;
 	was_evicted(end, bpf_ktime_get_ns());
 	if (end->slot != SA_NO_SLOT)
@@ -428,7 +441,8 @@ int sa_revisit(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
-/* --- pairs ------------------------------------------------------------------------------------------- */
+/* --- pairs
+ * ------------------------------------------------------------------------------------------- */
 
 static __always_inline void give_back(struct sa_side *side)
 {
@@ -453,7 +467,8 @@ static __always_inline void tell(struct sa_pair *pair, __u32 type, __u32 reason,
 	};
 
 	if (counters)
-		__sync_fetch_and_add(type == SA_EVENT_LEFT ? &counters->left : &counters->enrolled, 1);
+		__sync_fetch_and_add(type == SA_EVENT_LEFT ? &counters->left : &counters->enrolled,
+				     1);
 	if (control.events_wanted)
 		bpf_ringbuf_output(&events, &event, sizeof(event), 0);
 }
@@ -496,10 +511,10 @@ static __always_inline void abort_join(struct sa_pair *pair, __u32 slot, __u32 r
 }
 
 /*
- * Is it certain that nothing redirected is queued or under way, in either direction? Each tcp_bpf_sendmsg holds its own
- * psock from before the verdict until after the message is queued; so once the gate is closed, a reference count of one
- * (the map's) on both says that no message is in flight, and after that an empty list stays empty. No time-out could
- * prove that.
+ * Is it certain that nothing redirected is queued or under way, in either direction? Each
+ * tcp_bpf_sendmsg holds its own psock from before the verdict until after the message is queued; so
+ * once the gate is closed, a reference count of one (the map's) on both says that no message is in
+ * flight, and after that an empty list stays empty. No time-out could prove that.
  */
 static __always_inline bool is_quiet(struct sa_pair *pair)
 {
@@ -508,9 +523,19 @@ static __always_inline bool is_quiet(struct sa_pair *pair)
 
 	if (!a || !b)
 		return false;
-	if (BPF_CORE_READ(a, refcnt.refs.counter) != 1 || BPF_CORE_READ(b, refcnt.refs.counter) != 1)
+	if (BPF_CORE_READ(a, refcnt.refs.counter) != 1 ||
+	    BPF_CORE_READ(b, refcnt.refs.counter) != 1)
 		return false;
 	return is_ingress_empty(a) && is_ingress_empty(b);
+}
+
+/* The same for the end that is left alone: the other one's socket is freed, so nobody sends by it.
+ */
+static __always_inline bool is_quiet_alone(struct sa_side *side)
+{
+	struct sk_psock *psock = psock_of((struct sock *)side->sk);
+
+	return psock && BPF_CORE_READ(psock, refcnt.refs.counter) == 1 && is_ingress_empty(psock);
 }
 
 static __always_inline bool has_unread(__u64 address)
@@ -521,8 +546,8 @@ static __always_inline bool has_unread(__u64 address)
 }
 
 /*
- * Takes back the budget of what this end has sent, if the receiver has read it all. If a message is in flight, it is
- * paid for by what is put back.
+ * Takes back the budget of what this end has sent, if the receiver has read it all. If a message is
+ * in flight, it is paid for by what is put back.
  */
 static __always_inline void reclaim(struct sa_side *sender, struct sa_side *receiver)
 {
@@ -562,7 +587,8 @@ static __always_inline void drain(struct sa_pair *pair, __u32 reason, __u64 now)
 {
 	pair->reason = reason;
 	pair->since_ns = now;
-	/* A full barrier: senders that begin from here on see it. is_quiet() waits for those that did not. */
+	/* A full barrier: senders that begin from here on see it. is_quiet() waits for those that
+	 * did not. */
 	__sync_lock_test_and_set(&pair->state, SA_DRAINING);
 	note_next(now + SA_MS);
 }
@@ -597,6 +623,7 @@ static __always_inline bool tend_closed(struct sa_pair *pair, __u32 slot, __u64 
 	struct sa_side *client = &pair->side[SA_CLIENT], *server = &pair->side[SA_SERVER];
 	bool client_alive = is_alive(client->sk, client->cookie);
 	bool server_alive = is_alive(server->sk, server->cookie);
+	struct sa_side *left_alone = client_alive ? client : server;
 
 	if (client_alive && server_alive && !is_closed(client) && !is_closed(server))
 		return true;
@@ -606,23 +633,25 @@ static __always_inline bool tend_closed(struct sa_pair *pair, __u32 slot, __u64 
 		pair->since_ns = now;
 		__sync_lock_test_and_set(&pair->state, SA_ABANDONED);
 	}
-	if (!client_alive && !server_alive) {
-		free_slot(pair, slot);
-		return false;
-	}
-	/* What was sent to the one that is gone, is gone; what it has sent may be unread. */
-	if (!client_alive)
-		give_back(server);
-	if (!server_alive)
-		give_back(client);
 	/*
-	 * A closed socket that a program still holds, or that is on its way out, tells nobody when it is freed: look again,
-	 * ever more rarely. One that is not closed yet tells when it is.
+	 * Nobody tells when the last one reads what is left, or frees a socket that is closed: look
+	 * again, ever more rarely.
 	 */
-	if ((client_alive && is_closed(client)) || (server_alive && is_closed(server)))
-		note_next(now + (now - pair->since_ns > SA_PASS_INTERVAL_NS ? now - pair->since_ns :
-									      SA_PASS_INTERVAL_NS));
-	return true;
+	note_next(now + (now - pair->since_ns > SA_PASS_INTERVAL_NS ? now - pair->since_ns
+								    : SA_PASS_INTERVAL_NS));
+	if (client_alive && server_alive)
+		return true;
+	/* What was sent to the one that is gone, is gone; what it has sent may be unread. */
+	give_back(left_alone);
+	if (client_alive || server_alive) {
+		__u64 key = left_alone->cookie;
+
+		if (!is_quiet_alone(left_alone))
+			return true;
+		bpf_map_delete_elem(&sockets, &key);
+	}
+	free_slot(pair, slot);
+	return false;
 }
 
 static __noinline void tend(struct sa_pair *pair, __u32 slot)
@@ -685,7 +714,8 @@ int sa_tend(struct bpf_iter__bpf_map_elem *ctx)
 	return 0;
 }
 
-/* --- reports ----------------------------------------------------------------------------------------- */
+/* --- reports
+ * ----------------------------------------------------------------------------------------- */
 
 SEC("iter/bpf_sk_storage_map")
 int sa_list(struct bpf_iter__bpf_sk_storage_map *ctx)

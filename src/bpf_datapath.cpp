@@ -263,8 +263,9 @@ struct BpfDatapath::State {
     Ring ring;
     bool pass_wanted = false;
     const std::function<void(const ConnectionEvent&)>* sink = nullptr;
-    std::optional<std::pair<std::vector<PlannedRule>, Limits>> staged;  // for the next set_membership()
-    std::array<std::vector<Network>, 2> networks;                       // what each half of the map holds
+    std::optional<std::pair<std::vector<PlannedRule>, Limits>>
+        staged;                                    // for the next set_membership()
+    std::array<std::vector<Network>, 2> networks;  // what each half of the map holds
     std::array<std::set<std::uint64_t>, 2> cgroups;
     std::map<std::string, Attached> links;
 };
@@ -316,12 +317,14 @@ void BpfDatapath::State::learn_from_own_socket() {
     const Fd socket(check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "open a TCP socket"));
     const int key = socket.get();
     const __u32 value = 0;
-    check(bpf_map__update_elem(skeleton->maps.own_sockets, &key, sizeof key, &value, sizeof value, BPF_ANY),
+    check(bpf_map__update_elem(skeleton->maps.own_sockets, &key, sizeof key, &value, sizeof value,
+                               BPF_ANY),
           "put an own socket into socket-local storage");
     run(learn, "look at an own socket");
     if (control().woken_wake_function == 0)
         throw Unsupported(
-            "/proc/kallsyms hides the kernel's addresses, and with them how a sleeping reader is told: "
+            "/proc/kallsyms hides the kernel's addresses, and with them how a sleeping reader is "
+            "told: "
             "give the service CAP_SYSLOG, or set the sysctl kernel.kptr_restrict to 0");
 }
 
@@ -335,17 +338,20 @@ void BpfDatapath::State::write_ports(const std::vector<RuleMask>& masks, std::ui
           "write the port masks");
 }
 
-void BpfDatapath::State::write_networks(const std::vector<NetworkEntry>& entries, std::uint32_t half) {
+void BpfDatapath::State::write_networks(const std::vector<NetworkEntry>& entries,
+                                        std::uint32_t half) {
     const bpf_map* map = skeleton->maps.networks;
     for (const Network& network : networks[half]) {
         const sa_network_key key = network_key(network, half);
-        check(bpf_map__delete_elem(map, &key, sizeof key, 0), "forget the network " + network.text());
+        check(bpf_map__delete_elem(map, &key, sizeof key, 0),
+              "forget the network " + network.text());
     }
     networks[half].clear();
     for (const NetworkEntry& entry : entries) {
         const sa_network_key key = network_key(entry.network, half);
-        check(bpf_map__update_elem(map, &key, sizeof key, &entry.rules, sizeof entry.rules, BPF_ANY),
-              "write the network " + entry.network.text());
+        check(
+            bpf_map__update_elem(map, &key, sizeof key, &entry.rules, sizeof entry.rules, BPF_ANY),
+            "write the network " + entry.network.text());
         networks[half].push_back(entry.network);
     }
 }
@@ -403,7 +409,8 @@ void BpfDatapath::State::write_cgroups(const std::map<std::uint64_t, RuleMask>& 
         if (rules_of.contains(id))
             return false;
         const sa_cgroup_key key{.id = id, .half = half, .reserved = 0};
-        check(bpf_map__delete_elem(map, &key, sizeof key, 0), "forget cgroup " + std::to_string(id));
+        check(bpf_map__delete_elem(map, &key, sizeof key, 0),
+              "forget cgroup " + std::to_string(id));
         return true;
     });
 }
@@ -420,7 +427,8 @@ void BpfDatapath::State::attach(const std::string& path, std::vector<std::string
     }
     struct stat status {};
     check(::fstat(cgroup.get(), &status), "stat " + directory.string());
-    if (const auto found = links.find(path); found != links.end() && found->second.id == status.st_ino)
+    if (const auto found = links.find(path);
+        found != links.end() && found->second.id == status.st_ino)
         return;
     Link link(bpf_program__attach_cgroup(skeleton->progs.sa_pair_ends, cgroup.get()));
     if (!link) {
@@ -489,7 +497,9 @@ PassResult BpfDatapath::pass() {
     return result;
 }
 
-int BpfDatapath::event_fd() const { return ring_buffer__epoll_fd(state_->ring.get()); }
+int BpfDatapath::event_fd() const {
+    return ring_buffer__epoll_fd(state_->ring.get());
+}
 
 bool BpfDatapath::take_events(const std::function<void(const ConnectionEvent&)>& sink) {
     state_->sink = &sink;
@@ -500,7 +510,9 @@ bool BpfDatapath::take_events(const std::function<void(const ConnectionEvent&)>&
     return state_->pass_wanted;
 }
 
-void BpfDatapath::want_events(bool wanted) { state_->control().events_wanted = wanted ? 1 : 0; }
+void BpfDatapath::want_events(bool wanted) {
+    state_->control().events_wanted = wanted ? 1 : 0;
+}
 
 std::vector<Connection> BpfDatapath::connections() {
     const std::string bytes = run(state_->list, "list the connections");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The real datapath: the BPF programs of bpf/, loaded and driven. The only file that knows libbpf, beside
-// kernel_support. Nothing is pinned: everything goes with this object, or with the process.
+// The real datapath: the BPF programs of bpf/, loaded and driven. The only file that knows libbpf,
+// beside kernel_support. Nothing is pinned: everything goes with this object, or with the process.
 #pragma once
 
 #include <filesystem>
@@ -12,8 +12,9 @@ namespace sockaccel {
 
 class BpfDatapath final : public Datapath {
   public:
-    // Loads the programs; attaches nothing yet. The tables are sized by `limits.connections` once and for
-    // all. `cgroup_root` is where the cgroup2 file system is mounted. Throws Unsupported (kernel_support.hpp).
+    // Loads the programs; attaches nothing yet. The tables are sized by `limits.connections` once
+    // and for all. `cgroup_root` is where the cgroup2 file system is mounted. Throws Unsupported
+    // (kernel_support.hpp).
     BpfDatapath(const Limits& limits, std::filesystem::path cgroup_root);
     ~BpfDatapath() override;
 

@@ -16,7 +16,8 @@ struct BusAddress {
 
     bool operator==(const BusAddress&) const = default;
 
-    // "system", "session", "none" (no bus at all), or a D-Bus address. Throws std::invalid_argument.
+    // "system", "session", "none" (no bus at all), or a D-Bus address. Throws
+    // std::invalid_argument.
     [[nodiscard]] static BusAddress parse(std::string_view text) {
         if (text == "system")
             return {Kind::system, {}};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// inotify only gives hints here. Each event names a directory that is then looked at anew, and what is found
-// there counts: so it does not matter how late an event comes, or how many of them tell the same.
+// inotify only gives hints here. Each event names a directory that is then looked at anew, and what
+// is found there counts: so it does not matter how late an event comes, or how many of them tell
+// the same.
 #include "cgroup_tree.hpp"
 
 #include <dirent.h>
@@ -37,7 +38,9 @@ std::string below(const std::string& parent, std::string_view name) {
 }
 
 // A directory may vanish between any two calls: then there is nothing to see, and no error.
-bool is_gone(int error) { return error == ENOENT || error == ENOTDIR || error == ENODEV; }
+bool is_gone(int error) {
+    return error == ENOENT || error == ENOTDIR || error == ENODEV;
+}
 
 [[noreturn]] void fail(int error, const std::string& act) {
     throw std::system_error(error, std::generic_category(), act);
@@ -148,8 +151,9 @@ struct CgroupTree::State {
 
         const bool is_selected = std::any_of(globs.begin(), globs.end(),
                                              [&](const auto& glob) { return glob.matches(path); });
-        const bool is_watched = std::any_of(
-            globs.begin(), globs.end(), [&](const auto& glob) { return glob.may_match_below(path); });
+        const bool is_watched = std::any_of(globs.begin(), globs.end(), [&](const auto& glob) {
+            return glob.may_match_below(path);
+        });
         if (!is_selected && !is_watched)
             return;
         // Watched before it is read: a child is seen by one or the other.
@@ -212,8 +216,9 @@ struct CgroupTree::State {
     }
 
     void take_in(const Hints& hints) {
-        // A removed directory's inode number may be in use again, by one that has no watch yet: what was
-        // removed is forgotten before anything is looked at. Watches are turned into paths before that.
+        // A removed directory's inode number may be in use again, by one that has no watch yet:
+        // what was removed is forgotten before anything is looked at. Watches are turned into paths
+        // before that.
         std::set<std::string> removed, added;
         const auto note = [&](int watch, std::string_view name, std::set<std::string>& paths) {
             if (const auto found = path_of_watch.find(watch); found != path_of_watch.end())
@@ -288,9 +293,13 @@ void CgroupTree::select(std::vector<CgroupGlob> globs) {
     state_->collect();
 }
 
-const std::vector<Cgroup>& CgroupTree::selected() const { return state_->selected; }
+const std::vector<Cgroup>& CgroupTree::selected() const {
+    return state_->selected;
+}
 
-int CgroupTree::fd() const { return state_->inotify.get(); }
+int CgroupTree::fd() const {
+    return state_->inotify.get();
+}
 
 bool CgroupTree::refresh() {
     const Hints hints = read_hints(state_->inotify.get());
@@ -305,7 +314,9 @@ bool CgroupTree::refresh() {
     return state_->collect();
 }
 
-const fs::path& CgroupTree::root() const { return state_->root; }
+const fs::path& CgroupTree::root() const {
+    return state_->root;
+}
 
 std::string CgroupTree::path_of(std::uint64_t id) const {
     for (const Cgroup& cgroup : state_->selected)
@@ -321,7 +332,8 @@ std::string CgroupTree::path_of(std::uint64_t id) const {
     return state_->walked[id];
 }
 
-// --- mountinfo -------------------------------------------------------------------------------------
+// --- mountinfo
+// -------------------------------------------------------------------------------------
 
 namespace {
 

@@ -14,14 +14,15 @@
 namespace sockaccel {
 
 struct Cgroup {
-    std::string path;                                // relative to the root, "" is the root itself
-    std::uint64_t id = 0;                            // the kernel's id: the directory's inode number
+    std::string path;      // relative to the root, "" is the root itself
+    std::uint64_t id = 0;  // the kernel's id: the directory's inode number
 
     auto operator<=>(const Cgroup&) const = default;
 };
 
-// Watches by inotify the directories that may hold a match; cgroupfs reports children coming and going in
-// the parent only. Works on any directory tree, so it is tested on plain ones. Single-threaded.
+// Watches by inotify the directories that may hold a match; cgroupfs reports children coming and
+// going in the parent only. Works on any directory tree, so it is tested on plain ones.
+// Single-threaded.
 class CgroupTree {
   public:
     explicit CgroupTree(std::filesystem::path root);
@@ -44,7 +45,8 @@ class CgroupTree {
 
     [[nodiscard]] const std::filesystem::path& root() const;
 
-    // The path of the cgroup with this id, "" if it is unknown or gone; looks at the whole tree if need be.
+    // The path of the cgroup with this id, "" if it is unknown or gone; looks at the whole tree if
+    // need be.
     [[nodiscard]] std::string path_of(std::uint64_t id) const;
 
   private:
@@ -52,8 +54,8 @@ class CgroupTree {
     std::unique_ptr<State> state_;
 };
 
-// Where the cgroup2 file system is mounted, from `mountinfo` (default /proc/self/mountinfo); not always
-// /sys/fs/cgroup. Throws std::runtime_error that says what is missing.
+// Where the cgroup2 file system is mounted, from `mountinfo` (default /proc/self/mountinfo); not
+// always /sys/fs/cgroup. Throws std::runtime_error that says what is missing.
 [[nodiscard]] std::filesystem::path find_cgroup2_root(
     const std::filesystem::path& mountinfo = "/proc/self/mountinfo");
 

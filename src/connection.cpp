@@ -24,9 +24,13 @@ const ReasonWords& words_of(Reason reason) {
 
 }  // namespace
 
-std::string_view name_of(Reason reason) { return words_of(reason).name; }
+std::string_view name_of(Reason reason) {
+    return words_of(reason).name;
+}
 
-std::string_view text_of(Reason reason) { return words_of(reason).text; }
+std::string_view text_of(Reason reason) {
+    return words_of(reason).text;
+}
 
 std::string_view to_string(ConnectionState state) {
     switch (state) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The seam between what is decided and what the kernel does. BpfDatapath is the real one; the unit tests
-// have the one fake.
+// The seam between what is decided and what the kernel does. BpfDatapath is the real one; the unit
+// tests have the one fake.
 #pragma once
 
 #include <chrono>
@@ -18,14 +18,14 @@ namespace sockaccel {
 using Instant = std::chrono::nanoseconds;
 
 struct PassResult {
-    std::optional<Instant> next;                         // when the next pass would find something to do
-    std::uint32_t pairs = 0;                             // slots in use: enrolled, joining or leaving
+    std::optional<Instant> next;  // when the next pass would find something to do
+    std::uint32_t pairs = 0;      // slots in use: enrolled, joining or leaving
     std::uint32_t candidates = 0;
 };
 
 struct Totals {
     std::uint64_t budget_used_bytes = 0, budget_bytes = 0;
-    std::uint64_t halves_expired = 0;                    // ends whose other end was not covered
+    std::uint64_t halves_expired = 0;  // ends whose other end was not covered
     std::uint32_t pairs = 0;
 };
 
@@ -34,12 +34,13 @@ class Datapath {
   public:
     virtual ~Datapath() = default;
 
-    // Lays the tables out aside; the next set_membership() swaps them in together with it: a connection is
-    // judged by the old policy or by the new one, never by a mix.
+    // Lays the tables out aside; the next set_membership() swaps them in together with it: a
+    // connection is judged by the old policy or by the new one, never by a mix.
     virtual void set_tables(const Tables& tables, const Limits& limits) = 0;
 
-    // Makes the sets of attached cgroups and of memberships equal to `membership`. A cgroup that vanished
-    // meanwhile is no error. Returns the paths that could not be attached to, with the cause.
+    // Makes the sets of attached cgroups and of memberships equal to `membership`. A cgroup that
+    // vanished meanwhile is no error. Returns the paths that could not be attached to, with the
+    // cause.
     virtual std::vector<std::string> set_membership(const Membership& membership) = 0;
 
     // Pairs of these rules leave, for this reason, within the next passes; 0 ends it.

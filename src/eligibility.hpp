@@ -8,8 +8,8 @@
 
 namespace sockaccel {
 
-// A rule that this version, on this kernel, can't accelerate safely: the reason, and what would let it
-// pass. Empty: it may run.
+// A rule that this version, on this kernel, can't accelerate safely: the reason, and what would let
+// it pass. Empty: it may run.
 [[nodiscard]] std::string refusal(const Rule& rule);
 
 }  // namespace sockaccel

@@ -80,8 +80,8 @@ void Engine::enforce(const Tables& tables, const Limits& limits, RuleMask leavin
     report(datapath_.set_membership(place(tables, cgroups_.selected())));
 }
 
-// For ids that pass from one rule to another at once, when there are too many rules to give them new ones:
-// neither the old rule's pairs nor its cgroups may become the new one's.
+// For ids that pass from one rule to another at once, when there are too many rules to give them
+// new ones: neither the old rule's pairs nor its cgroups may become the new one's.
 void Engine::free_ids(RuleMask reused) {
     if (reused == 0)
         return;
@@ -94,8 +94,8 @@ void Engine::place_links() {
     report(datapath_.set_membership(place(tables_, cgroups_.selected())));
 }
 
-// Without the cgroups that are new the service is of less use, but what it does stays right: so no failure
-// here ends it.
+// Without the cgroups that are new the service is of less use, but what it does stays right: so no
+// failure here ends it.
 void Engine::take_in_tree() {
     try {
         if (!cgroups_.refresh() && !is_tree_stale_)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The engine keeps the kernel in step with the policy and with the cgroups that exist, and runs the steward
-// when there is something to do.
+// The engine keeps the kernel in step with the policy and with the cgroups that exist, and runs the
+// steward when there is something to do.
 #pragma once
 
 #include <chrono>
@@ -19,18 +19,18 @@
 namespace sockaccel {
 
 enum class RuleState {
-    active,                                          // attached, connections are being looked at
-    waiting,                                         // no cgroup that it names exists at the moment
-    refused,                                         // `why` says what it would have to tolerate
+    active,   // attached, connections are being looked at
+    waiting,  // no cgroup that it names exists at the moment
+    refused,  // `why` says what it would have to tolerate
 };
 [[nodiscard]] std::string_view to_string(RuleState state);
 
 struct RuleStatus {
     Rule rule;
     RuleState state = RuleState::waiting;
-    std::string why;                                 // "" when active
-    std::optional<RuleId> id;                        // none: refused
-    std::vector<std::string> cgroups;                // that it selects now, by path
+    std::string why;                   // "" when active
+    std::optional<RuleId> id;          // none: refused
+    std::vector<std::string> cgroups;  // that it selects now, by path
 };
 
 class Engine {
@@ -38,14 +38,14 @@ class Engine {
     // All three have to outlive the engine.
     Engine(EventLoop& loop, Datapath& datapath, CgroupTree& cgroups);
 
-    // Start, reload and a changed cgroup tree come through here. Everything that can fail for a reason that
-    // lies in the policy is done before anything changes; if the kernel fails, the policy before it is put
-    // back in force. Returns what changed, a line each.
+    // Start, reload and a changed cgroup tree come through here. Everything that can fail for a
+    // reason that lies in the policy is done before anything changes; if the kernel fails, the
+    // policy before it is put back in force. Returns what changed, a line each.
     std::vector<std::string> apply(const Policy& policy);
 
-    // Closes every gate, takes all pairs out and detaches. Runs passes for at most `patience`, until every
-    // pair has left. Returns the connections that remain (plain TCP, with the empty stub) because
-    // their readers did not read.
+    // Closes every gate, takes all pairs out and detaches. Runs passes for at most `patience`,
+    // until every pair has left. Returns the connections that remain (plain TCP, with the empty
+    // stub) because their readers did not read.
     std::vector<Connection> stop(std::chrono::milliseconds patience);
 
     [[nodiscard]] const Policy& policy() const { return policy_; }
@@ -68,7 +68,7 @@ class Engine {
     void free_ids(RuleMask reused);
     void place_links();
     void take_in_tree();
-    void look();                                     // events, and whether a pass is wanted
+    void look();  // events, and whether a pass is wanted
     void pass();
     void pass_at(Instant at);
     void report(std::vector<std::string> problems);
@@ -77,14 +77,14 @@ class Engine {
     Datapath& datapath_;
     CgroupTree& cgroups_;
     Policy policy_;
-    Tables tables_ = compile(Policy{}, nullptr);     // of the rules that are not refused
-    std::vector<std::string> problems_;              // cgroups that could not be attached to, and why
-    bool is_tree_stale_ = false;                     // the last refresh failed
+    Tables tables_ = compile(Policy{}, nullptr);  // of the rules that are not refused
+    std::vector<std::string> problems_;           // cgroups that could not be attached to, and why
+    bool is_tree_stale_ = false;                  // the last refresh failed
     std::function<void(const ConnectionEvent&)> listener_;
     std::function<void()> changed_;
     Instant last_pass_{}, last_pass_took_{};
-    std::optional<Instant> next_pass_;               // none: the timer is disarmed
-    RuleMask leaving_ = 0;                           // ids no rule has now; their pairs are on their way out
+    std::optional<Instant> next_pass_;  // none: the timer is disarmed
+    RuleMask leaving_ = 0;              // ids no rule has now; their pairs are on their way out
     Source tree_source_, event_source_;
     Timer pass_timer_;
 };

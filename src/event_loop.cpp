@@ -25,8 +25,7 @@ std::uint64_t to_usec(std::chrono::nanoseconds at) {
         return kNever;
     if (at < std::chrono::nanoseconds::zero())
         return 0;
-    return static_cast<std::uint64_t>(
-        std::chrono::ceil<std::chrono::microseconds>(at).count());
+    return static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::microseconds>(at).count());
 }
 
 }  // namespace
@@ -122,9 +121,13 @@ struct EventLoop::Trampoline {
     }
 };
 
-EventLoop::EventLoop() { check_negative(sd_event_new(&event_), "make an event loop"); }
+EventLoop::EventLoop() {
+    check_negative(sd_event_new(&event_), "make an event loop");
+}
 
-EventLoop::~EventLoop() { sd_event_unref(event_); }
+EventLoop::~EventLoop() {
+    sd_event_unref(event_);
+}
 
 int EventLoop::run() {
     const int status = sd_event_loop(event_);
@@ -145,9 +148,9 @@ void EventLoop::keep(std::exception_ptr error) {
 
 Source EventLoop::on_readable(int fd, std::function<void()> callback) {
     auto state = std::make_shared<Source::State>(*this, std::move(callback));
-    check_negative(sd_event_add_io(event_, &state->main, fd, EPOLLIN, Trampoline::on_io,
-                                   state.get()),
-                   "wait for a file descriptor");
+    check_negative(
+        sd_event_add_io(event_, &state->main, fd, EPOLLIN, Trampoline::on_io, state.get()),
+        "wait for a file descriptor");
     return Source(std::move(state));
 }
 
@@ -159,8 +162,7 @@ Source EventLoop::on_io(int fd, std::function<Wanted()> wanted, std::function<vo
     check_negative(sd_event_add_time(event_, &state->deadline, CLOCK_MONOTONIC, kNever,
                                      kAccuracyUsec, Trampoline::on_time, state.get()),
                    "make a deadline");
-    check_negative(sd_event_source_set_enabled(state->deadline, SD_EVENT_OFF),
-                   "disarm a deadline");
+    check_negative(sd_event_source_set_enabled(state->deadline, SD_EVENT_OFF), "disarm a deadline");
     check_negative(sd_event_source_set_prepare(state->main, Trampoline::prepare),
                    "prepare a file descriptor's wait");
     return Source(std::move(state));
@@ -174,9 +176,9 @@ Source EventLoop::on_signal(int signal, std::function<void()> callback) {
     check_negative(-pthread_sigmask(SIG_BLOCK, &signals, nullptr),
                    "block signal " + std::to_string(signal));
     auto state = std::make_shared<Source::State>(*this, std::move(callback));
-    check_negative(sd_event_add_signal(event_, &state->main, signal, Trampoline::on_signal,
-                                       state.get()),
-                   "wait for signal " + std::to_string(signal));
+    check_negative(
+        sd_event_add_signal(event_, &state->main, signal, Trampoline::on_signal, state.get()),
+        "wait for signal " + std::to_string(signal));
     return Source(std::move(state));
 }
 

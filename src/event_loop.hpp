@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The daemon's one event loop: sd-event behind owning types. Callbacks may throw: the loop then ends and
-// run() throws on.
+// The daemon's one event loop: sd-event behind owning types. Callbacks may throw: the loop then
+// ends and run() throws on.
 #pragma once
 
 #include <chrono>
@@ -58,13 +58,14 @@ class EventLoop {
 
     // The descriptor stays the caller's.
     [[nodiscard]] Source on_readable(int fd, std::function<void()> callback);
-    // Asked before each wait: which events are waited for (EPOLLIN and the like; poll(2)'s are the same), and
-    // until when (CLOCK_MONOTONIC; max: for ever).
+    // Asked before each wait: which events are waited for (EPOLLIN and the like; poll(2)'s are the
+    // same), and until when (CLOCK_MONOTONIC; max: for ever).
     struct Wanted {
         std::uint32_t events;
         std::chrono::nanoseconds until;
     };
-    [[nodiscard]] Source on_io(int fd, std::function<Wanted()> wanted, std::function<void()> callback);
+    [[nodiscard]] Source on_io(int fd, std::function<Wanted()> wanted,
+                               std::function<void()> callback);
     // Blocks the signal for this process.
     [[nodiscard]] Source on_signal(int signal, std::function<void()> callback);
     [[nodiscard]] Timer timer(std::function<void()> callback);
@@ -81,6 +82,6 @@ class EventLoop {
     std::exception_ptr error_;
 };
 
-[[nodiscard]] std::chrono::nanoseconds now();        // CLOCK_MONOTONIC
+[[nodiscard]] std::chrono::nanoseconds now();  // CLOCK_MONOTONIC
 
 }  // namespace sockaccel

@@ -55,7 +55,8 @@ constexpr std::array kHelpers{
     Helper{BPF_PROG_TYPE_SK_MSG, BPF_FUNC_msg_redirect_hash, "bpf_msg_redirect_hash in sk_msg"},
     Helper{BPF_PROG_TYPE_SK_MSG, BPF_FUNC_sk_storage_get, "bpf_sk_storage_get in sk_msg (5.10)"},
     Helper{BPF_PROG_TYPE_SK_MSG, BPF_FUNC_probe_read_kernel, "bpf_probe_read_kernel in sk_msg"},
-    Helper{BPF_PROG_TYPE_SOCK_OPS, BPF_FUNC_get_netns_cookie, "bpf_get_netns_cookie in sock_ops (5.15)"},
+    Helper{BPF_PROG_TYPE_SOCK_OPS, BPF_FUNC_get_netns_cookie,
+           "bpf_get_netns_cookie in sock_ops (5.15)"},
     Helper{BPF_PROG_TYPE_SOCK_OPS, BPF_FUNC_loop, "bpf_loop (5.17)"},
 };
 
@@ -65,18 +66,21 @@ std::vector<std::string> missing_kernel_support() {
     std::vector<std::string> missing;
     const std::uint64_t capabilities = effective_capabilities();
     const auto has = [&](unsigned capability) { return (capabilities >> capability & 1) != 0; };
-    for (const auto& [value, name] : {Named{kCapBpf, "CAP_BPF"}, Named{kCapPerfmon, "CAP_PERFMON"}}) {
+    for (const auto& [value, name] :
+         {Named{kCapBpf, "CAP_BPF"}, Named{kCapPerfmon, "CAP_PERFMON"}}) {
         if (!has(static_cast<unsigned>(value)) && !has(kCapSysAdmin))
             missing.push_back(std::string("the capability ") + name +
                               ": run it as root or as sockaccel.service does");
     }
     if (!has(kCapNetAdmin))
-        missing.emplace_back("the capability CAP_NET_ADMIN: run it as root or as sockaccel.service does");
+        missing.emplace_back(
+            "the capability CAP_NET_ADMIN: run it as root or as sockaccel.service does");
     if (!missing.empty())
         return missing;  // without them nothing else can be asked
 
     if (::access(kBtf, R_OK) != 0)
-        missing.push_back(std::string(kBtf) + ": the kernel was built without CONFIG_DEBUG_INFO_BTF");
+        missing.push_back(std::string(kBtf) +
+                          ": the kernel was built without CONFIG_DEBUG_INFO_BTF");
     for (const auto& [value, name] : kMaps) {
         if (libbpf_probe_bpf_map_type(static_cast<bpf_map_type>(value), nullptr) == 0)
             missing.push_back(std::string("BPF maps of type ") + name);

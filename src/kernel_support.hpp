@@ -8,13 +8,15 @@
 
 namespace sockaccel {
 
-// This kernel, or this process's rights, do not suffice. what() lists everything that is missing, a line each.
+// This kernel, or this process's rights, do not suffice. what() lists everything that is missing, a
+// line each.
 class Unsupported : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
 };
 
-// Asks the kernel, never its version number: BTF, capabilities, map and program types, helpers. Empty: all there.
+// Asks the kernel, never its version number: BTF, capabilities, map and program types, helpers.
+// Empty: all there.
 [[nodiscard]] std::vector<std::string> missing_kernel_support();
 
 // "6.1.0-18-amd64"

@@ -11,8 +11,8 @@
 namespace sockaccel::log {
 namespace {
 
-// systemd names the journal's socket in $JOURNAL_STREAM as "device:inode" (systemd.exec(5)); standard error may
-// have been redirected since.
+// systemd names the journal's socket in $JOURNAL_STREAM as "device:inode" (systemd.exec(5));
+// standard error may have been redirected since.
 bool reads_the_journal() {
     const char* stream = std::getenv("JOURNAL_STREAM");
     struct stat status {};
@@ -38,9 +38,17 @@ void write_lines(int priority, std::string_view message) {
 
 }  // namespace
 
-void error(const std::string& message) { write_lines(LOG_ERR, message); }
-void warning(const std::string& message) { write_lines(LOG_WARNING, message); }
-void notice(const std::string& message) { write_lines(LOG_NOTICE, message); }
-void info(const std::string& message) { write_lines(LOG_INFO, message); }
+void error(const std::string& message) {
+    write_lines(LOG_ERR, message);
+}
+void warning(const std::string& message) {
+    write_lines(LOG_WARNING, message);
+}
+void notice(const std::string& message) {
+    write_lines(LOG_NOTICE, message);
+}
+void info(const std::string& message) {
+    write_lines(LOG_INFO, message);
+}
 
 }  // namespace sockaccel::log

@@ -53,7 +53,8 @@ void log_rules(const Engine& engine) {
     if (engine.rules().empty())
         log::notice("no rule: nothing is accelerated");
     for (const RuleStatus& status : engine.rules()) {
-        const std::string line = "rule " + status.rule.name + ": " + std::string(to_string(status.state));
+        const std::string line =
+            "rule " + status.rule.name + ": " + std::string(to_string(status.state));
         if (status.state == RuleState::refused)
             log::warning(line + ": " + status.why);
         else
@@ -69,7 +70,8 @@ void stop(Engine& engine, std::chrono::seconds patience) {
         return;
     }
     log::notice(std::to_string(remaining.size()) +
-                " connections keep the empty stub (plain TCP) until they close: their readers have not read "
+                " connections keep the empty stub (plain TCP) until they close: their readers have "
+                "not read "
                 "what was redirected to them");
     for (const Connection& connection : remaining)
         log::notice("  " + connection.client.local.text() + " port " +
@@ -103,7 +105,8 @@ int serve(const Options& options) {
     const Source hangup = loop.on_signal(SIGHUP, [&] {
         try {
             const std::vector<std::string> changes = manager ? manager->reload() : read_and_apply();
-            log::notice("reloaded " + options.policy_file + (changes.empty() ? ": no change" : ":"));
+            log::notice("reloaded " + options.policy_file +
+                        (changes.empty() ? ": no change" : ":"));
             for (const std::string& change : changes)
                 log::notice("  " + change);
         } catch (const std::exception& error) {
@@ -133,7 +136,8 @@ int main(int argc, char** argv) {
     app.add_option("--policy", options.policy_file, "the policy to enforce, see sockaccel.toml(5)")
         ->type_name("FILE")
         ->capture_default_str();
-    app.add_option("--bus", bus, "where to offer org.sockaccel1: system, session, a D-Bus address, or none")
+    app.add_option("--bus", bus,
+                   "where to offer org.sockaccel1: system, session, a D-Bus address, or none")
         ->type_name("BUS")
         ->capture_default_str();
     app.add_option("--stop-timeout", stop_seconds,

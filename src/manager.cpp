@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// One thread: the connection to the bus is a descriptor in the daemon's event loop, and sdbus-c++ calls the
-// handlers below from State::dispatch(). They are called through C code of libsystemd, and sdbus-c++ 1.2
-// lets every exception but its own through; so each of them goes through answer().
+// One thread: the connection to the bus is a descriptor in the daemon's event loop, and sdbus-c++
+// calls the handlers below from State::dispatch(). They are called through C code of libsystemd,
+// and sdbus-c++ 1.2 lets every exception but its own through; so each of them goes through
+// answer().
 //
 // Properties are read from copies (Shown, RuleObject::status_) of what the engine said at its last
-// change. refresh() compares, stores and announces: what a caller reads and what the signals say agree, and
-// a signal means that a value did change.
+// change. refresh() compares, stores and announces: what a caller reads and what the signals say
+// agree, and a signal means that a value did change.
 #include "manager.hpp"
 
 #include <sdbus-c++/sdbus-c++.h>
@@ -38,11 +39,12 @@ constexpr int kRequestsAtOnce = 32;
 
 constexpr std::size_t kMaxSubscribers = 64;
 
-// dbus-daemon ends the connection of a sender whose message is above 32 MiB, and the steward has to wait for
-// the list: about 2,700 connections in half a second.
+// dbus-daemon ends the connection of a sender whose message is above 32 MiB, and the steward has to
+// wait for the list: about 2,700 connections in half a second.
 constexpr std::size_t kMaxConnectionsReply = 8UL << 20;
 
-// What one connection takes in the reply to Connections, beside the cgroups' paths: usually half of it.
+// What one connection takes in the reply to Connections, beside the cgroups' paths: usually half of
+// it.
 constexpr std::size_t kConnectionReply = 3072;
 
 template <typename Act>
@@ -101,8 +103,8 @@ std::uint64_t microseconds(std::chrono::nanoseconds time) {
         std::chrono::duration_cast<std::chrono::microseconds>(time).count());
 }
 
-// A Variant is a whole D-Bus message of 1.2 KiB; its copies share that. Most values in a list of connections
-// are the same.
+// A Variant is a whole D-Bus message of 1.2 KiB; its copies share that. Most values in a list of
+// connections are the same.
 class Variants {
   public:
     template <typename Value>
@@ -177,7 +179,8 @@ class RuleObject final
                         [](const PortRange& range) { return range.text(); });
     }
     std::vector<std::string> Networks() override {
-        return texts_of(status_.rule.networks, [](const Network& network) { return network.text(); });
+        return texts_of(status_.rule.networks,
+                        [](const Network& network) { return network.text(); });
     }
     std::string Action() override { return std::string(to_string(status_.rule.action)); }
     std::int32_t Priority() override { return status_.rule.priority; }
@@ -243,8 +246,8 @@ class ManagerObject final
         return changes;
     }
 
-    // Takes subscribers out that have left the bus. Not done in the callback that tells of it: that lives
-    // in the slot which is erased here.
+    // Takes subscribers out that have left the bus. Not done in the callback that tells of it: that
+    // lives in the slot which is erased here.
     void forget_gone() {
         if (gone_.empty())
             return;
@@ -297,10 +300,9 @@ class ManagerObject final
         Shown after;
         after.generation = generation_;
         after.rules = texts_of(rules, [](const RuleStatus& status) { return status.rule.name; });
-        after.active_rules = static_cast<std::uint32_t>(
-            std::count_if(rules.begin(), rules.end(), [](const RuleStatus& status) {
-                return status.state == RuleState::active;
-            }));
+        after.active_rules = static_cast<std::uint32_t>(std::count_if(
+            rules.begin(), rules.end(),
+            [](const RuleStatus& status) { return status.state == RuleState::active; }));
         after.problems = texts_of(engine_.problems());
 
         std::vector<std::string> changed;

@@ -24,9 +24,12 @@ bool is_same_to_connections(const PlannedRule& before, const PlannedRule* after)
     return after && after->id == before.id && after->rule.matches_like(before.rule);
 }
 
-// --- compile ---------------------------------------------------------------------------------------
+// --- compile
+// ---------------------------------------------------------------------------------------
 
-RuleId lowest(RuleMask ids) { return RuleId{static_cast<std::uint8_t>(__builtin_ctzll(ids))}; }
+RuleId lowest(RuleMask ids) {
+    return RuleId{static_cast<std::uint8_t>(__builtin_ctzll(ids))};
+}
 
 // The ids above the highest one in `ids`.
 RuleMask above(RuleMask ids) {
@@ -94,40 +97,43 @@ bool covers_bits(const Network& network, const Address& address) {
     return common_bits(network.address(), address) >= network.mapped_prefix();
 }
 
-// Longest prefix match alone has to give a prefix the rules of each that contains it. To the kernel's trie
-// IPv4 is a part of IPv6, ::ffff:0:0/96, while "::/0" does not mean IPv4: so an entry of its own stops
-// IPv4 from inheriting what an IPv6 prefix around it gives.
+// Longest prefix match alone has to give a prefix the rules of each that contains it. To the
+// kernel's trie IPv4 is a part of IPv6, ::ffff:0:0/96, while "::/0" does not mean IPv4: so an entry
+// of its own stops IPv4 from inheriting what an IPv6 prefix around it gives.
 std::vector<NetworkEntry> network_masks(const std::vector<PlannedRule>& rules) {
     const Network all_ipv4 = Network::parse("0.0.0.0/0");
-    std::set<Network> prefixes;
+    std::map<Network, RuleMask> own;
     for (const PlannedRule& planned : rules)
-        prefixes.insert(planned.rule.networks.begin(), planned.rule.networks.end());
-    if (std::any_of(prefixes.begin(), prefixes.end(), [&](const Network& prefix) {
-            return prefix.mapped_prefix() < all_ipv4.mapped_prefix() &&
-                   covers_bits(prefix, all_ipv4.address());
+        for (const Network& network : planned.rule.networks)
+            own[network] |= mask_of(planned.id);
+    if (std::any_of(own.begin(), own.end(), [&](const auto& it) {
+            return !it.first.address().is_ipv4() && covers_bits(it.first, all_ipv4.address());
         }))
-        prefixes.insert(all_ipv4);
+        own.emplace(all_ipv4, 0);
 
-    std::vector<NetworkEntry> entries;
-    for (const Network& prefix : prefixes) {
-        RuleMask mask = 0;
-        for (const PlannedRule& planned : rules)
-            for (const Network& network : planned.rule.networks)
-                if (network.contains(prefix))
-                    mask |= mask_of(planned.id);
-        entries.push_back({prefix, mask});
+    // In this order each prefix comes after those around it; `around` holds these, the widest
+    // first.
+    std::vector<NetworkEntry> entries, around;
+    for (const auto& [network, rules_of_it] : own) {
+        while (!around.empty() && !covers_bits(around.back().network, network.address()))
+            around.pop_back();
+        const bool inherits = !around.empty() && around.back().network.contains(network);
+        around.push_back({network, rules_of_it | (inherits ? around.back().rules : 0)});
+        entries.push_back(around.back());
     }
     return entries;
 }
 
-// --- place -----------------------------------------------------------------------------------------
+// --- place
+// -----------------------------------------------------------------------------------------
 
 std::string_view parent_of(std::string_view path) {
     const std::size_t slash = path.rfind('/');
     return slash == std::string_view::npos ? std::string_view{} : path.substr(0, slash);
 }
 
-// The nearest ancestor of `path`, itself not included, that is in `paths`, a set or map; or its end().
+// The nearest ancestor of `path`, itself not included, that is in `paths`, a set or map; or its
+// end().
 template <typename Paths>
 auto find_above(const Paths& paths, std::string_view path) {
     while (!path.empty()) {
@@ -165,7 +171,8 @@ std::vector<std::string> at_most(std::size_t max_links, const std::set<std::stri
     return {links.begin(), links.end()};
 }
 
-// --- describe --------------------------------------------------------------------------------------
+// --- describe
+// --------------------------------------------------------------------------------------
 
 std::string join(const std::vector<std::string>& words) {
     std::string text;
@@ -262,8 +269,7 @@ Tables compile(const Policy& policy, const Tables* previous) {
     return tables;
 }
 
-Membership place(const Tables& tables, const std::vector<Cgroup>& existing,
-                 std::size_t max_links) {
+Membership place(const Tables& tables, const std::vector<Cgroup>& existing, std::size_t max_links) {
     RuleMask needing_links = 0;
     for (const PlannedRule& planned : tables.rules)
         if (planned.rule.action != Action::bypass)

@@ -15,17 +15,21 @@
 
 namespace sockaccel {
 
-// One bit a rule, by rule id. Ids are stable: a rule keeps its id, and with it its counters and live
-// connections, over every reload that still has a rule of this name which matches alike.
+// One bit a rule, by rule id. Ids are stable: a rule keeps its id, and with it its counters and
+// live connections, over every reload that still has a rule of this name which matches alike.
 using RuleMask = std::uint64_t;
 enum class RuleId : std::uint8_t {};
 
-[[nodiscard]] constexpr RuleMask mask_of(RuleId id) { return RuleMask{1} << static_cast<unsigned>(id); }
-[[nodiscard]] constexpr std::size_t index_of(RuleId id) { return static_cast<std::size_t>(id); }
+[[nodiscard]] constexpr RuleMask mask_of(RuleId id) {
+    return RuleMask{1} << static_cast<unsigned>(id);
+}
+[[nodiscard]] constexpr std::size_t index_of(RuleId id) {
+    return static_cast<std::size_t>(id);
+}
 
 struct PlannedRule {
     RuleId id{};
-    std::uint32_t rank = 0;                          // 0 decides first
+    std::uint32_t rank = 0;  // 0 decides first
     Rule rule;
 
     bool operator==(const PlannedRule&) const = default;
@@ -33,16 +37,16 @@ struct PlannedRule {
 
 struct NetworkEntry {
     Network network;
-    RuleMask rules = 0;                              // of this prefix and of each that contains it
+    RuleMask rules = 0;  // of this prefix and of each that contains it
 
     bool operator==(const NetworkEntry&) const = default;
 };
 
 // What is compiled from the policy alone and swapped in as a whole.
 struct Tables {
-    std::vector<PlannedRule> rules;                  // in deciding order
-    std::vector<RuleMask> ports;                     // 65536 masks, by port
-    std::vector<NetworkEntry> networks;              // for longest prefix match
+    std::vector<PlannedRule> rules;      // in deciding order
+    std::vector<RuleMask> ports;         // 65536 masks, by port
+    std::vector<NetworkEntry> networks;  // for longest prefix match
 
     bool operator==(const Tables&) const = default;
 
@@ -57,22 +61,22 @@ struct Tables {
 
 // What follows from the cgroups that exist.
 struct Membership {
-    std::map<std::uint64_t, RuleMask> rules_of;      // cgroup id → its own rules and its ancestors'
-    std::vector<std::string> links;                  // paths: where sock_ops has to be attached
+    std::map<std::uint64_t, RuleMask> rules_of;  // cgroup id → its own rules and its ancestors'
+    std::vector<std::string> links;              // paths: where sock_ops has to be attached
 
     bool operator==(const Membership&) const = default;
 };
 
 inline constexpr std::size_t kMaxLinks = 64;
 
-// `previous` (may be null) gives unchanged rules their ids. A freed id is reused as late as possible: the
-// lowest free id above every id in use before, then the lowest free one. Throws PolicyError above 64 rules
-// or SA_MAX_NETWORKS prefixes.
+// `previous` (may be null) gives unchanged rules their ids. A freed id is reused as late as
+// possible: the lowest free id above every id in use before, then the lowest free one. Throws
+// PolicyError above 64 rules or SA_MAX_NETWORKS prefixes.
 [[nodiscard]] Tables compile(const Policy& policy, const Tables* previous);
 
-// `existing`: the selected cgroups, sorted by path. Links go on the topmost ones that a rule other than bypass
-// selects (a connection that no other rule covers needs no bypass); if these are more than max_links, on
-// common ancestors.
+// `existing`: the selected cgroups, sorted by path. Links go on the topmost ones that a rule other
+// than bypass selects (a connection that no other rule covers needs no bypass); if these are more
+// than max_links, on common ancestors.
 [[nodiscard]] Membership place(const Tables& tables, const std::vector<Cgroup>& existing,
                                std::size_t max_links = kMaxLinks);
 

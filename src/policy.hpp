@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The policy as a value: what /etc/sockaccel.toml says, parsed, checked and with defaults filled
-// in.
+// The policy as a value: what /etc/sockaccel.toml says, parsed, checked, with defaults filled in.
 #pragma once
 
 #include <chrono>

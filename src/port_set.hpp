@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A set of TCP ports, kept as sorted, disjoint, non-adjacent ranges. The empty set means "every
-// port".
+// A set of TCP ports, kept as sorted, disjoint, non-adjacent ranges. Empty, it means "every port".
 #pragma once
 
 #include <cstdint>

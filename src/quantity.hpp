@@ -11,8 +11,7 @@ namespace sockaccel {
 
 // "1MiB", "64K", "512 KiB", "4096": a whole number with at most one unit of B, K, M, G, T, P, E or
 // KiB … EiB, in any case; all are powers of 1024, none means bytes. "MB" is refused, as half of all
-// people mean 10^6 by it. Throws std::invalid_argument, saying what is wrong but not repeating
-// `text`.
+// people mean 10^6 by it. Throws std::invalid_argument that says what is wrong without `text`.
 [[nodiscard]] std::uint64_t parse_bytes(std::string_view text);
 
 // "5min", "1h 30min", "500ms", "0s": whole numbers, each with a unit of d, h, min, s or ms (or its

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// D-Bus carries UTF-8 only, and sd-bus refuses a whole message for one wrong byte; names of cgroups and
-// files may hold any byte.
+// D-Bus carries UTF-8 only, and sd-bus refuses a whole message for one wrong byte; names of cgroups
+// and files may hold any byte.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace sockaccel {
 
-// `text` with each byte that is not part of a valid character written as "\xNN". Characters that Unicode
-// reserves (U+FFFE and the like) are not valid: sd-bus does not take them either.
+// `text` with each byte that is not part of a valid character written as "\xNN". Characters that
+// Unicode reserves (U+FFFE and the like) are not valid: sd-bus does not take them either.
 [[nodiscard]] std::string valid_utf8(std::string_view text);
 
 // Length in bytes of the valid character that `text` starts with; 0: there is none.
