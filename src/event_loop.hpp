@@ -66,7 +66,7 @@ class EventLoop {
     };
     [[nodiscard]] Source on_io(int fd, std::function<Wanted()> wanted,
                                std::function<void()> callback);
-    // Blocks the signal for this process.
+    // Blocks the signal for this process, for good.
     [[nodiscard]] Source on_signal(int signal, std::function<void()> callback);
     [[nodiscard]] Timer timer(std::function<void()> callback);
     // Runs once, as soon as the loop gets to it.

@@ -2,12 +2,13 @@
 #include "network.hpp"
 
 #include <arpa/inet.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
 #include <stdexcept>
 #include <system_error>
+
+#include <fmt/format.h>
 
 namespace sockaccel {
 namespace {

@@ -70,8 +70,9 @@ struct Membership {
 inline constexpr std::size_t kMaxLinks = 64;
 
 // `previous` (may be null) gives unchanged rules their ids. A freed id is reused as late as
-// possible: the lowest free id above every id in use before, then the lowest free one. Throws
-// PolicyError above 64 rules or SA_MAX_NETWORKS prefixes.
+// possible: the lowest free id above every id in use before, then the lowest one that was free
+// before, and only then one that this reload frees. Throws PolicyError above 64 rules or
+// SA_MAX_NETWORKS prefixes.
 [[nodiscard]] Tables compile(const Policy& policy, const Tables* previous);
 
 // `existing`: the selected cgroups, sorted by path. Links go on the topmost ones that a rule other

@@ -4,6 +4,8 @@
 // A section of the schema is a table of keys, each with the function that reads its value. These do
 // not stop at a mistake but note it with its place and leave the default, so that one look at the
 // message mends the whole file.
+#include "policy.hpp"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,12 +13,17 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <limits>
 #include <map>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -42,7 +49,6 @@
 #include <toml++/toml.h>
 
 #include "fd.hpp"
-#include "policy.hpp"
 #include "quantity.hpp"
 
 namespace sockaccel {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "port_set.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <iterator>
 #include <stdexcept>
 #include <system_error>
+
+#include <fmt/format.h>
 
 namespace sockaccel {
 namespace {

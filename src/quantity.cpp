@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "quantity.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <stdexcept>
 #include <system_error>
+
+#include <fmt/format.h>
 
 namespace sockaccel {
 namespace {

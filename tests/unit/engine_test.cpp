@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "engine.hpp"
+
+#include <gtest/gtest.h>
+
+#include "fake_datapath.hpp"
+#include "temporary_directory.hpp"
+
+namespace sockaccel {
+namespace {
+
+using namespace std::chrono_literals;
+using Lines = std::vector<std::string>;
+
+const std::set<Hazard> kAll = {Hazard::fionread, Hazard::splice, Hazard::waitall};
+
+Rule make_rule(const std::string& name, const std::string& glob) {
+    Rule rule;
+    rule.name = name;
+    rule.cgroups = {CgroupGlob::parse(glob)};
+    rule.networks = {Network::parse("127.0.0.0/8")};
+    rule.tolerate = kAll;
+    return rule;
+}
+
+Rule on_port(Rule rule, std::uint16_t port) {
+    rule.ports.add({port, port});
+    return rule;
+}
+
+ConnectionEvent event_of(EventKind kind) {
+    ConnectionEvent event;
+    event.kind = kind;
+    return event;
+}
+
+class EngineTest : public testing::Test {
+  protected:
+    void run_for(std::chrono::milliseconds time) {
+        EXPECT_EQ(is_run_, false) << "a loop runs once";
+        is_run_ = true;
+        Timer end = loop.timer([&] { loop.exit(0); });
+        end.arm(now() + time);
+        loop.run();
+    }
+
+    TemporaryDirectory root;
+    EventLoop loop;
+    FakeDatapath datapath;
+    CgroupTree cgroups{root.path()};
+    Engine engine{loop, datapath, cgroups};
+
+  private:
+    bool is_run_ = false;
+};
+
+// --- apply ---
+
+TEST_F(EngineTest, PutsAPolicyInForce) {
+    root.make("a/b");
+    Policy policy{{}, {make_rule("r", "a/*")}};
+    policy.limits.connections = 5;
+    EXPECT_EQ(engine.apply(policy), (Lines{"added r", "changed limits: connections 65536 → 5"}));
+    EXPECT_EQ(datapath.take_calls(), (Lines{"tables r=0", "drain 0x0 policy", "membership a/b"}));
+    EXPECT_EQ(datapath.limits, policy.limits);
+    EXPECT_EQ(datapath.membership, (Membership{{{root.id_of("a/b"), 1}}, {"a/b"}}));
+    EXPECT_EQ(engine.policy(), policy);
+}
+
+TEST_F(EngineTest, RefusesARuleAndKeepsTheOthers) {
+    root.make("a");
+    Rule refused = make_rule("bad", "a");
+    refused.tolerate = {};
+    const Policy policy{{}, {refused, make_rule("good", "a"), make_rule("late", "b")}};
+    const Lines changes = engine.apply(policy);
+    EXPECT_EQ(changes,
+              (Lines{"added bad", "added good", "added late", "refused bad: " + refusal(refused)}));
+    EXPECT_EQ(datapath.calls[0], "tables good=0 late=1");
+
+    const std::vector<RuleStatus> rules = engine.rules();
+    ASSERT_EQ(rules.size(), 3u);
+    EXPECT_EQ(rules[0].state, RuleState::refused);
+    EXPECT_EQ(rules[0].why, refusal(refused));
+    EXPECT_EQ(rules[0].id, std::nullopt);
+    EXPECT_EQ(rules[1].state, RuleState::active);
+    EXPECT_EQ(rules[1].why, "");
+    EXPECT_EQ(rules[1].id, RuleId{0});
+    EXPECT_EQ(rules[1].cgroups, Lines{"a"});
+    EXPECT_EQ(rules[2].state, RuleState::waiting);
+    EXPECT_EQ(rules[2].why, "no cgroup that it names exists at the moment");
+    EXPECT_EQ(engine.rule_of(RuleId{1})->rule.name, "late");
+    EXPECT_FALSE(engine.rule_of(RuleId{2}));
+    EXPECT_EQ(engine.apply(policy), Lines{}) << "said once";
+}
+
+TEST_F(EngineTest, DrainsTheOldIdOfAChangedRuleUntilItIsUsedAgain) {
+    engine.apply({{}, {make_rule("r", "a"), make_rule("s", "a")}});
+    datapath.take_calls();
+    EXPECT_EQ(engine.apply({{}, {on_port(make_rule("r", "a"), 80), make_rule("s", "a")}}),
+              Lines{"changed r: ports"});
+    EXPECT_EQ(datapath.take_calls(), (Lines{"tables r=2 s=1", "drain 0x1 policy", "membership"}));
+    engine.apply({{}, {make_rule("s", "a")}});
+    EXPECT_EQ(datapath.take_calls(), (Lines{"tables s=1", "drain 0x5 policy", "membership"}));
+    engine.apply({{}, {make_rule("s", "a"), make_rule("t", "a")}});
+    EXPECT_EQ(datapath.take_calls(), (Lines{"tables s=1 t=2", "drain 0x1 policy", "membership"}));
+}
+
+TEST_F(EngineTest, LeavesThePairsOfUnchangedRulesAlone) {
+    Rule rule = make_rule("r", "a");
+    engine.apply({{}, {rule}});
+    datapath.take_calls();
+    rule.queue_bytes = 4096;
+    EXPECT_EQ(engine.apply({{}, {rule}}), Lines{"changed r: queue"});
+    EXPECT_EQ(datapath.take_calls(), (Lines{"tables r=0", "drain 0x0 policy", "membership"}));
+    EXPECT_EQ(datapath.tables.rules, (std::vector<PlannedRule>{{RuleId{0}, 0, rule}}));
+}
+
+TEST_F(EngineTest, FreesAnIdBeforeAnotherRuleHasIt) {
+    root.make("a");
+    std::vector<Rule> rules, others;
+    for (int i = 0; i < 64; ++i)
+        rules.push_back(make_rule("r" + std::to_string(100 + i), "a"));
+    others = rules;
+    others[3] = make_rule("r103", "b");
+    engine.apply({{}, rules});
+    datapath.take_calls();
+    engine.apply({{}, others});
+    const Lines calls = datapath.take_calls();
+    ASSERT_EQ(calls.size(), 6u);
+    EXPECT_EQ(Lines(calls.begin(), calls.begin() + 3),
+              (Lines{"membership a", "drain 0x8 policy", "pass"}));
+    EXPECT_EQ(calls[3].substr(0, 6), "tables");
+    EXPECT_EQ(calls[4], "drain 0x0 policy");
+    EXPECT_EQ(datapath.membership.rules_of,
+              (std::map<std::uint64_t, RuleMask>{{root.id_of("a"), ~RuleMask{8}}}));
+}
+
+TEST_F(EngineTest, ChangesNothingForAPolicyThatCannotBe) {
+    root.make("a");
+    const Policy good{{}, {make_rule("r", "a")}};
+    engine.apply(good);
+    datapath.take_calls();
+    Policy bad;
+    for (int i = 0; i < 65; ++i)
+        bad.rules.push_back(make_rule("r" + std::to_string(i), "a"));
+    EXPECT_THROW(engine.apply(bad), PolicyError);
+    EXPECT_EQ(datapath.take_calls(), Lines{});
+    EXPECT_EQ(engine.policy(), good);
+}
+
+TEST_F(EngineTest, PutsTheOldPolicyBackWhenTheKernelFails) {
+    root.make("a");
+    root.make("b");
+    const Policy old{{}, {make_rule("r", "a")}};
+    engine.apply(old);
+    for (const char* act : {"tables", "drain", "membership"}) {
+        datapath.failing = act;
+        EXPECT_THROW(engine.apply({{}, {make_rule("r", "b")}}), std::system_error) << act;
+        EXPECT_EQ(engine.policy(), old);
+        EXPECT_EQ(datapath.tables, compile(old, nullptr));
+        EXPECT_EQ(datapath.membership, (Membership{{{root.id_of("a"), 1}}, {"a"}})) << act;
+        EXPECT_EQ(engine.rules()[0].cgroups, Lines{"a"});
+    }
+}
+
+TEST_F(EngineTest, KeepsInMindWhereItCouldNotAttach) {
+    int changes = 0;
+    engine.on_change([&] { ++changes; });
+    datapath.problems = {"a: Operation not permitted"};
+    testing::internal::CaptureStderr();
+    engine.apply({{}, {make_rule("r", "a")}});
+    engine.apply({{}, {make_rule("r", "a"), make_rule("s", "a")}});
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "a: Operation not permitted\n") << "once";
+    EXPECT_EQ(engine.problems(), Lines{"a: Operation not permitted"});
+    datapath.problems = {};
+    engine.apply({{}, {}});
+    EXPECT_EQ(engine.problems(), Lines{});
+    EXPECT_EQ(changes, 3);
+}
+
+// --- the tree ---
+
+TEST_F(EngineTest, TakesInANewCgroupWithoutAReload) {
+    engine.apply({{}, {make_rule("r", "a/*")}});
+    datapath.take_calls();
+    int changes = 0;
+    engine.on_change([&] { ++changes; });
+    const Source make = loop.defer([&] { root.make("a/b"); });
+    run_for(50ms);
+    EXPECT_EQ(datapath.membership, (Membership{{{root.id_of("a/b"), 1}}, {"a/b"}}));
+    EXPECT_EQ(engine.rules()[0].state, RuleState::active);
+    EXPECT_GE(changes, 1);
+}
+
+TEST_F(EngineTest, LivesOnWhenANewCgroupCannotBeTakenIn) {
+    engine.apply({{}, {make_rule("r", "a/*")}});
+    datapath.failing = "membership";
+    testing::internal::CaptureStderr();
+    const Source make = loop.defer([&] { root.make("a/b"); });
+    Lines problems;
+    Timer check = loop.timer([&] {
+        problems = engine.problems();
+        root.make("a/c");
+    });
+    check.arm(now() + 30ms);
+    run_for(80ms);
+    const Lines expected = {
+        "cgroups that came or went are not taken in: fake: membership a/b: "
+        "Operation not permitted"};
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), expected[0] + "\n");
+    EXPECT_EQ(problems, expected);
+    EXPECT_EQ(engine.problems(), Lines{});
+    EXPECT_EQ(datapath.membership.links, (Lines{"a/b", "a/c"}));
+}
+
+// --- passes ---
+
+TEST_F(EngineTest, RunsOnePassForAPolicyAndNoneAfterIt) {
+    engine.apply({{}, {make_rule("r", "a")}});
+    run_for(300ms);
+    EXPECT_EQ(datapath.passes.size(), 1u);
+}
+
+TEST_F(EngineTest, RunsNoPassBeforeThereIsAPolicy) {
+    run_for(150ms);
+    EXPECT_EQ(datapath.calls, Lines{});
+}
+
+TEST_F(EngineTest, RunsPassesAtMostEvery100Milliseconds) {
+    const auto at_once = [](Instant at) { return PassResult{at, 1, 0}; };
+    datapath.pass_results = {at_once, at_once};
+    datapath.want_pass();
+    run_for(400ms);
+    ASSERT_EQ(datapath.passes.size(), 3u);
+    EXPECT_GE(datapath.passes[1] - datapath.passes[0], 100ms);
+    EXPECT_GE(datapath.passes[2] - datapath.passes[1], 100ms);
+}
+
+TEST_F(EngineTest, RunsTheNextPassWhenThereIsSomethingToDo) {
+    datapath.pass_results = {[](Instant at) { return PassResult{at + 200ms, 1, 0}; }};
+    datapath.want_pass();
+    run_for(350ms);
+    ASSERT_EQ(datapath.passes.size(), 2u);
+    EXPECT_GE(datapath.passes[1] - datapath.passes[0], 200ms);
+}
+
+TEST_F(EngineTest, RunsAPassEarlierWhenWorkComes) {
+    datapath.pass_results = {[](Instant at) { return PassResult{at + 1h, 1, 0}; }};
+    datapath.want_pass();
+    Timer work = loop.timer([&] { datapath.want_pass(); });
+    work.arm(now() + 50ms);
+    run_for(300ms);
+    ASSERT_EQ(datapath.passes.size(), 2u);
+    EXPECT_GE(datapath.passes[1] - datapath.passes[0], 100ms);
+}
+
+TEST_F(EngineTest, TakesNoMoreThanOneTwentiethOfTheTime) {
+    datapath.pass_results = {[](Instant at) {
+        while (now() < at + 10ms) {
+        }
+        return PassResult{at, 1, 0};
+    }};
+    datapath.want_pass();
+    run_for(350ms);
+    ASSERT_EQ(datapath.passes.size(), 2u);
+    EXPECT_GE(datapath.passes[1] - datapath.passes[0], 200ms);
+}
+
+// --- events ---
+
+TEST_F(EngineTest, TellsEventsWhileSomebodyListens) {
+    std::vector<EventKind> told;
+    engine.listen([&](const ConnectionEvent& event) {
+        told.push_back(event.kind);
+        if (event.kind == EventKind::left)
+            engine.listen({});  // from within
+    });
+    datapath.happen(event_of(EventKind::paired));
+    datapath.happen(event_of(EventKind::left));
+    Timer later = loop.timer([&] { datapath.happen(event_of(EventKind::enrolled)); });
+    later.arm(now() + 20ms);
+    run_for(50ms);
+    EXPECT_EQ(told, (std::vector<EventKind>{EventKind::paired, EventKind::left}));
+    EXPECT_EQ(datapath.calls, (Lines{"events on", "events off"}));
+}
+
+TEST_F(EngineTest, CountsForRulesInForceOnly) {
+    engine.apply({{}, {make_rule("r", "a")}});
+    RuleCounters counters;
+    counters.paired = 3;
+    datapath.known_counters[RuleId{0}] = counters;
+    RuleStatus status = engine.rules()[0];
+    EXPECT_EQ(engine.counters(status), counters);
+    status.id.reset();
+    EXPECT_EQ(engine.counters(status), RuleCounters{});
+}
+
+// --- stop ---
+
+TEST_F(EngineTest, StopsWhenTheLastPairHasLeft) {
+    const auto two = [](Instant) { return PassResult{{}, 2, 0}; };
+    datapath.pass_results = {two, two};
+    EXPECT_TRUE(engine.stop(10s).empty());
+    EXPECT_EQ(datapath.calls,
+              (Lines{"membership", "drain 0xffffffffffffffff stopped", "pass", "pass", "pass"}));
+    EXPECT_GE(datapath.passes[2] - datapath.passes[0], 10ms);
+}
+
+TEST_F(EngineTest, SaysWhoRemainsWhenItsPatienceIsOver) {
+    for (int i = 0; i < 100; ++i)
+        datapath.pass_results.emplace_back([](Instant) { return PassResult{{}, 1, 0}; });
+    for (const ConnectionState state : {ConnectionState::paired, ConnectionState::draining,
+                                        ConnectionState::opening, ConnectionState::enrolled}) {
+        Connection connection;
+        connection.state = state;
+        datapath.known_connections.push_back(connection);
+    }
+    std::vector<ConnectionState> remaining;
+    for (const Connection& connection : engine.stop(30ms))
+        remaining.push_back(connection.state);
+    EXPECT_EQ(remaining,
+              (std::vector<ConnectionState>{ConnectionState::draining, ConnectionState::enrolled}));
+    EXPECT_GE(datapath.passes.size(), 2u);
+    EXPECT_LT(datapath.passes.size(), 10u);
+}
+
+}  // namespace
+}  // namespace sockaccel
