@@ -91,6 +91,7 @@ RuleReport read_rule(const Dict& dict) {
     read(dict, "QueueBytes", rule.queue_bytes);
     read(dict, "ProveUSec", rule.prove);
     read(dict, "SelectedCgroups", rule.selected_cgroups);
+    read(dict, "SelectedCount", rule.selected_count);
     read(dict, "Reasons", rule.reasons);
     Counts counters;
     read(dict, "Counters", counters);
@@ -164,8 +165,8 @@ class ManagerProxy final
     }
     ~ManagerProxy() { unregisterProxy(); }
 
-    // Signals that came and were not taken. They are not handled where they arrive: that is inside C code,
-    // where nothing may be thrown.
+    // Signals that came and were not taken. They are not handled where they arrive: that is inside
+    // C code, where nothing may be thrown.
     std::vector<std::pair<std::string, Dict>> events;
 
   private:
@@ -235,9 +236,8 @@ std::vector<RuleReport> Client::rules() {
         const auto place = [&order](const RuleReport& rule) {
             return std::find(order.begin(), order.end(), rule.name) - order.begin();
         };
-        std::sort(rules.begin(), rules.end(), [&](const RuleReport& a, const RuleReport& b) {
-            return place(a) < place(b);
-        });
+        std::sort(rules.begin(), rules.end(),
+                  [&](const RuleReport& a, const RuleReport& b) { return place(a) < place(b); });
         return rules;
     });
 }

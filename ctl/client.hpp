@@ -33,12 +33,12 @@ class Client {
     Client& operator=(const Client&) = delete;
 
     [[nodiscard]] StatusReport status();
-    [[nodiscard]] std::vector<RuleReport> rules();   // in deciding order
+    [[nodiscard]] std::vector<RuleReport> rules();  // in deciding order
     [[nodiscard]] ConnectionsReport connections();
-    std::vector<std::string> reload();               // what changed, a line each
+    std::vector<std::string> reload();  // what changed, a line each
 
-    // Gives events to `sink` until SIGINT or SIGTERM, which stay blocked. Calls `ready` once when events
-    // come from then on. Throws when the daemon leaves.
+    // Gives events to `sink` until SIGINT or SIGTERM, which stay blocked. Calls `ready` once when
+    // events come from then on. Throws when the daemon leaves.
     void monitor(const std::function<void()>& ready,
                  const std::function<void(const EventReport&)>& sink);
 

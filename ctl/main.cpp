@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// sockaccelctl: what is asked on the command line. Exit status: 0 all is well, 1 it failed or something is
-// wrong, 3 the daemon is not running.
+// sockaccelctl: what is asked on the command line. Exit status: 0 all is well, 1 it failed or
+// something is wrong, 3 the daemon is not running.
 #include <cstdio>
 #include <cstdlib>
 #include <exception>

@@ -29,9 +29,8 @@ std::string one_line(std::string_view text) {
         const std::size_t length = utf8_length(rest);
         const auto first = static_cast<unsigned char>(rest[0]);
         // U+0080 … U+009F are the second set of control characters.
-        const bool is_control =
-            first < 0x20 || first == 0x7f ||
-            (first == 0xc2 && static_cast<unsigned char>(rest[1]) < 0xa0);
+        const bool is_control = first < 0x20 || first == 0x7f ||
+                                (first == 0xc2 && static_cast<unsigned char>(rest[1]) < 0xa0);
         if (is_control)
             for (const char byte : rest.substr(0, length))
                 result += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
@@ -122,8 +121,8 @@ std::string notes(const std::vector<RuleReport>& rules) {
     std::string result;
     for (const RuleReport& rule : rules)
         if (!rule.why.empty())
-            result += fmt::format("{}{} is {}: {}\n", result.empty() ? "\n" : "", one_line(rule.name),
-                                  rule.state, one_line(rule.why));
+            result += fmt::format("{}{} is {}: {}\n", result.empty() ? "\n" : "",
+                                  one_line(rule.name), rule.state, one_line(rule.why));
     return result;
 }
 
@@ -147,6 +146,7 @@ Json to_json(const RuleReport& rule) {
             {"tolerate", rule.tolerate},
             {"queue_bytes", rule.queue_bytes},
             {"prove_usec", rule.prove.count()},
+            {"selected_count", rule.selected_count},
             {"selected_cgroups", rule.selected_cgroups},
             {"live", rule.live()},
             {"paired", rule.paired},
@@ -236,17 +236,18 @@ std::string status_text(const StatusReport& status) {
     for (const RuleReport& rule : status.rules)
         live += rule.live();
 
-    std::string result =
-        fmt::format("sockaccel {} on Linux {}\n", one_line(status.version), one_line(status.kernel));
+    std::string result = fmt::format("sockaccel {} on Linux {}\n", one_line(status.version),
+                                     one_line(status.kernel));
     result += fmt::format("policy       {}, generation {}\n", one_line(status.policy_file),
                           status.generation);
     result += fmt::format("connections  {} accelerated, {} in the kernel's table\n", live,
                           counted(status.pairs, "pair"));
-    result += fmt::format("memory       {} of {} used by queued data\n",
-                          format_bytes(status.budget_used_bytes), format_bytes(status.budget_bytes));
-    result += fmt::format("problems     {}\n", status.problems.empty()
-                                                   ? "none"
-                                                   : std::to_string(status.problems.size()));
+    result +=
+        fmt::format("memory       {} of {} used by queued data\n",
+                    format_bytes(status.budget_used_bytes), format_bytes(status.budget_bytes));
+    result +=
+        fmt::format("problems     {}\n",
+                    status.problems.empty() ? "none" : std::to_string(status.problems.size()));
     for (const std::string& problem : status.problems)
         result += fmt::format("  {}\n", one_line(problem));
     result += "\n";
@@ -296,7 +297,7 @@ std::string rules_text(const std::vector<RuleReport>& rules) {
     for (const RuleReport& rule : rules)
         table.add({rule.name, rule.state, rule.action, std::to_string(rule.priority),
                    joined(rule.ports, "every"), joined(rule.networks, "-"),
-                   joined(rule.cgroups, "-"), std::to_string(rule.selected_cgroups.size()),
+                   joined(rule.cgroups, "-"), std::to_string(rule.selected_count),
                    std::to_string(rule.live()), std::to_string(rule.paired),
                    format_bytes(rule.redirected_bytes), format_bytes(rule.tcp_bytes)});
     return table.text() + notes(rules);
@@ -307,11 +308,13 @@ std::string rules_json(const std::vector<RuleReport>& rules) {
 }
 
 std::string connections_text(const ConnectionsReport& report, bool is_wide) {
-    std::vector<std::pair<std::string, Align>> columns = {
-        {"RULE", Align::left},           {"CLIENT -> SERVER", Align::left},
-        {"STATE", Align::left},          {"REDIRECTED ->/<-", Align::left},
-        {"LEFT TO TCP ->/<-", Align::left}, {"AGE", Align::right},
-        {"REASON", Align::left}};
+    std::vector<std::pair<std::string, Align>> columns = {{"RULE", Align::left},
+                                                          {"CLIENT -> SERVER", Align::left},
+                                                          {"STATE", Align::left},
+                                                          {"REDIRECTED ->/<-", Align::left},
+                                                          {"LEFT TO TCP ->/<-", Align::left},
+                                                          {"AGE", Align::right},
+                                                          {"REASON", Align::left}};
     if (is_wide)
         columns.insert(columns.end(), {{"SERVER'S VIEW", Align::left},
                                        {"CLIENT CGROUP", Align::left},
@@ -335,17 +338,17 @@ std::string connections_text(const ConnectionsReport& report, bool is_wide) {
             age_text(connection.age),
             connection.reason == "none" ? "" : connection.reason};
         if (is_wide)
-            row.insert(row.end(), {endpoint(server.peer_address, server.peer_port) + " -> " +
-                                       endpoint(server.address, server.port),
-                                   "/" + client.cgroup, "/" + server.cgroup,
-                                   both(client.cookie, server.cookie), both(client.uid, server.uid)});
+            row.insert(row.end(),
+                       {endpoint(server.peer_address, server.peer_port) + " -> " +
+                            endpoint(server.address, server.port),
+                        "/" + client.cgroup, "/" + server.cgroup,
+                        both(client.cookie, server.cookie), both(client.uid, server.uid)});
         table.add(row);
     }
-    std::string result =
-        report.connections.empty() ? "no covered connections\n" : table.text();
+    std::string result = report.connections.empty() ? "no covered connections\n" : table.text();
     if (report.omitted > 0)
-        result += fmt::format("{} more not shown: the list is too long for one answer\n",
-                              report.omitted);
+        result +=
+            fmt::format("{} more not shown: the list is too long for one answer\n", report.omitted);
     return result;
 }
 
@@ -362,11 +365,12 @@ std::string event_text(const EventReport& event) {
     const time_t seconds = since_epoch / 1'000'000;
     tm local{};
     localtime_r(&seconds, &local);
-    std::string line = fmt::format(
-        "{:02}:{:02}:{:02}.{:06} {:<8} {} {} -> {}", local.tm_hour, local.tm_min, local.tm_sec,
-        since_epoch % 1'000'000, one_line(event.event), event.rule.empty() ? "-" : one_line(event.rule),
-        endpoint(one_line(event.client_address), event.client_port),
-        endpoint(one_line(event.server_address), event.server_port));
+    std::string line =
+        fmt::format("{:02}:{:02}:{:02}.{:06} {:<8} {} {} -> {}", local.tm_hour, local.tm_min,
+                    local.tm_sec, since_epoch % 1'000'000, one_line(event.event),
+                    event.rule.empty() ? "-" : one_line(event.rule),
+                    endpoint(one_line(event.client_address), event.client_port),
+                    endpoint(one_line(event.server_address), event.server_port));
     if (event.reason != "none" && !event.reason.empty())
         line += fmt::format(" {}: {}", one_line(event.reason), one_line(event.reason_text));
     return line + "\n";

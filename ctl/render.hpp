@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What sockaccelctl prints. Pure: values in, text or JSON out, with a newline at the end.
 //
-// The text is for people and may change; the JSON is for programs: keys are only ever added. Names of
-// cgroups are chosen by others, so control characters in them are written as \xNN in the text.
+// The text is for people and may change; the JSON is for programs: keys are only ever added. Names
+// of cgroups are chosen by others, so control characters in them are written as \xNN in the text.
 #pragma once
 
 #include <string>

@@ -14,17 +14,18 @@ using Counts = std::map<std::string, std::uint64_t>;
 
 struct RuleReport {
     std::string name;
-    std::string state, why;                          // active, waiting, refused; "" if active
+    std::string state, why;  // active, waiting, refused; "" if active
     std::string action;
     std::int32_t priority = 0;
     std::vector<std::string> cgroups, ports, networks, tolerate;
     std::uint64_t queue_bytes = 0;
     std::chrono::microseconds prove{};
-    std::vector<std::string> selected_cgroups;       // that exist now
+    std::uint32_t selected_count = 0;           // cgroups that exist now
+    std::vector<std::string> selected_cgroups;  // the first of them
     std::uint64_t paired = 0, enrolled = 0, left = 0;
     std::uint64_t redirected_messages = 0, redirected_bytes = 0;
     std::uint64_t tcp_messages = 0, tcp_bytes = 0;
-    Counts reasons;                                  // messages left to TCP, by reason
+    Counts reasons;  // messages left to TCP, by reason
 
     // Connections that are accelerated now.
     [[nodiscard]] std::uint64_t live() const { return enrolled > left ? enrolled - left : 0; }
@@ -33,7 +34,7 @@ struct RuleReport {
 struct StatusReport {
     std::string version, kernel, policy_file;
     std::uint32_t generation = 0;
-    std::vector<RuleReport> rules;                   // in deciding order
+    std::vector<RuleReport> rules;  // in deciding order
     std::uint32_t pairs = 0;
     std::uint64_t budget_used_bytes = 0, budget_bytes = 0;
     std::uint64_t halves_expired = 0;
@@ -63,7 +64,7 @@ struct ConnectionReport {
 
 struct ConnectionsReport {
     std::vector<ConnectionReport> connections;
-    std::uint32_t omitted = 0;                       // that did not fit into the answer
+    std::uint32_t omitted = 0;  // that did not fit into the answer
 };
 
 struct EventReport {
@@ -71,8 +72,8 @@ struct EventReport {
     std::string client_address, server_address;
     std::uint16_t client_port = 0, server_port = 0;
     std::uint64_t client_cookie = 0, server_cookie = 0;
-    std::chrono::microseconds monotonic{};           // CLOCK_MONOTONIC
-    std::chrono::system_clock::time_point time{};    // the same moment
+    std::chrono::microseconds monotonic{};         // CLOCK_MONOTONIC
+    std::chrono::system_clock::time_point time{};  // the same moment
 };
 
 }  // namespace sockaccel::ctl

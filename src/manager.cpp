@@ -47,6 +47,10 @@ constexpr std::size_t kMaxConnectionsReply = 8UL << 20;
 // it.
 constexpr std::size_t kConnectionReply = 3072;
 
+// Of all paths in one rule's SelectedCgroups together; the list of all rules has to fit into a
+// message, too.
+constexpr std::size_t kMaxSelectedBytes = 128UL << 10;
+
 template <typename Act>
 auto answer(Act act) -> decltype(act()) {
     try {
@@ -90,6 +94,21 @@ std::vector<std::string> texts_of(const std::vector<std::string>& strings) {
     return texts_of(strings, [](const std::string& string) { return string; });
 }
 
+// The first of them, as many as fit.
+std::vector<std::string> shown_of(const std::vector<std::string>& cgroups) {
+    std::vector<std::string> result;
+    std::size_t size = 0;
+    for (const std::string& cgroup : cgroups) {
+        result.push_back(valid_utf8(cgroup));
+        size += result.back().size() + sizeof(std::uint64_t);
+        if (size > kMaxSelectedBytes) {
+            result.pop_back();
+            break;
+        }
+    }
+    return result;
+}
+
 Counts by_reason(const std::array<std::uint64_t, SA_REASON_COUNT>& reasons) {
     Counts result;
     for (std::size_t index = 0; index < reasons.size(); ++index)
@@ -131,7 +150,8 @@ class RuleObject final
     RuleObject(sdbus::IConnection& connection, Engine& engine, RuleStatus status)
         : AdaptorInterfaces(connection, rule_path(status.rule.name)),
           engine_(engine),
-          status_(std::move(status)) {
+          status_(std::move(status)),
+          selected_(shown_of(status_.cgroups)) {
         registerAdaptor();
         emitInterfacesAddedSignal();
     }
@@ -163,8 +183,11 @@ class RuleObject final
         compare("Tolerate", before.tolerate == after.tolerate);
         compare("State", status_.state == status.state);
         compare("Why", status_.why == status.why);
-        compare("SelectedCgroups", status_.cgroups == status.cgroups);
+        std::vector<std::string> selected = shown_of(status.cgroups);
+        compare("SelectedCgroups", selected_ == selected);
+        compare("SelectedCount", status_.cgroups.size() == status.cgroups.size());
         status_ = std::move(status);
+        selected_ = std::move(selected);
         if (!changed.empty())
             emitPropertiesChangedSignal(Rule_adaptor::INTERFACE_NAME, changed);
     }
@@ -191,7 +214,10 @@ class RuleObject final
     }
     std::string State() override { return std::string(to_string(status_.state)); }
     std::string Why() override { return valid_utf8(status_.why); }
-    std::vector<std::string> SelectedCgroups() override { return texts_of(status_.cgroups); }
+    std::vector<std::string> SelectedCgroups() override { return selected_; }
+    std::uint32_t SelectedCount() override {
+        return static_cast<std::uint32_t>(status_.cgroups.size());
+    }
 
     Counts Counters() override {
         return answer([this] {
@@ -213,6 +239,7 @@ class RuleObject final
 
     Engine& engine_;
     RuleStatus status_;
+    std::vector<std::string> selected_;
 };
 
 // /org/sockaccel1 and, through the rules it owns, everything below it.

@@ -61,6 +61,7 @@ TEST_F(Manager, ShowsEachRuleAsAnObject) {
     EXPECT_EQ(rule->State(), "active");
     EXPECT_EQ(rule->Why(), "");
     EXPECT_EQ(rule->SelectedCgroups(), Names{cgroup_.path()});
+    EXPECT_EQ(rule->SelectedCount(), 1u);
     EXPECT_EQ(rule->Counters(), (std::map<std::string, std::uint64_t>{{"paired", 0},
                                                                       {"enrolled", 0},
                                                                       {"left", 0},
@@ -196,6 +197,22 @@ TEST_F(Manager, ACgroupThatComesAndGoesIsAnnounced) {
         daemon.wait_for_signal([&] { return told(daemon.manager().changes, "ActiveRules"); }));
     EXPECT_EQ(redis->State(), "waiting");
     EXPECT_EQ(daemon.manager().Generation(), 1u);
+}
+
+// A bus ends the connection of a sender of too large a message, and any user with a cgroup subtree
+// of their own may fill it.
+TEST_F(Manager, ALongListOfCgroupsIsCutShort) {
+    std::vector<std::unique_ptr<TestCgroup>> many;
+    for (int count = 0; count < 700; ++count)
+        many.push_back(
+            std::make_unique<TestCgroup>(cgroup_, std::string(200, 'x') + std::to_string(count)));
+    Daemon daemon(rule("redis", cgroup_.path() + "/*"));
+    const auto redis = daemon.rule("redis");
+    EXPECT_EQ(redis->SelectedCount(), 700u);
+    EXPECT_GT(redis->SelectedCgroups().size(), 400u);
+    EXPECT_LT(redis->SelectedCgroups().size(), 700u);
+    many.pop_back();
+    ASSERT_TRUE(daemon.wait_for_signal([&] { return told(redis->changes, "SelectedCount"); }));
 }
 
 // sd-bus refuses a whole message for one byte that is not UTF-8; any user may have named the

@@ -23,6 +23,7 @@ RuleReport redis() {
     rule.tolerate = {"splice"};
     rule.queue_bytes = 1 << 20;
     rule.prove = std::chrono::minutes(5);
+    rule.selected_count = 1;
     rule.selected_cgroups = {"web.slice"};
     rule.paired = 9;
     rule.enrolled = 5;
@@ -151,7 +152,7 @@ TEST(Render, StatusAsJson) {
             "priority": 0, "cgroups": ["system.slice/redis.service", "web.slice"],
             "ports": ["6379", "7000-7100"], "networks": ["127.0.0.0/8"],
             "tolerate": ["splice"], "queue_bytes": 1048576, "prove_usec": 300000000,
-            "selected_cgroups": ["web.slice"], "live": 3, "paired": 9, "enrolled": 5,
+            "selected_count": 1, "selected_cgroups": ["web.slice"], "live": 3, "paired": 9, "enrolled": 5,
             "left": 2, "redirected_messages": 10, "redirected_bytes": 3145728,
             "tcp_messages": 4, "tcp_bytes": 512, "reasons": {"order": 4}}]})"));
 }
