@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Start and end of sockacceld, and what it says when it cannot.
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
+#include <array>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 
 #include "bus_test.hpp"
@@ -15,6 +19,37 @@ Outcome run_daemon(const Names& arguments) {
     command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
     return run(command);
 }
+
+// What a service manager hears of a service with Type=notify.
+class NotifySocket {
+  public:
+    NotifySocket()
+        : socket_(check(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket")) {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::strncpy(address.sun_path, path().c_str(), sizeof(address.sun_path) - 1);
+        check(bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), "bind");
+    }
+
+    [[nodiscard]] std::string path() const { return directory_.path() / "notify"; }
+
+    // Everything so far.
+    [[nodiscard]] const std::string& heard() {
+        std::array<char, 4096> message{};
+        ssize_t length = 0;
+        while ((length = recv(socket_.get(), message.data(), message.size(), 0)) > 0)
+            heard_ += std::string(message.data(), static_cast<std::size_t>(length)) + "\n";
+        return heard_;
+    }
+    [[nodiscard]] bool wait_for(const std::string& text) {
+        return wait_until([&] { return heard().find(text) != std::string::npos; });
+    }
+
+  private:
+    TemporaryDirectory directory_;
+    Fd socket_;
+    std::string heard_;
+};
 
 TEST(SockAccelD, EndsWithSuccessOnSigterm) {
     const TestCgroup cgroup;
@@ -112,11 +147,12 @@ TEST(SockAccelD, RunsWithoutABus) {
     const TemporaryDirectory directory;
     const std::string file = directory.write("p.toml", rule("redis", cgroup.path()));
     check(chmod(file.c_str(), 0644), "chmod");
-    Process daemon({{from_environment("SOCKACCELD"), "--bus", "none", "--policy", file}, {}, {}});
-    ASSERT_TRUE(wait_until([&] {
-        return daemon.standard_error().find("rule redis: active") != std::string::npos ||
-               !daemon.runs();
-    }));
+    NotifySocket manager;
+    Process daemon({{from_environment("SOCKACCELD"), "--bus", "none", "--policy", file},
+                    {{"NOTIFY_SOCKET", manager.path()}},
+                    {}});
+    ASSERT_TRUE(manager.wait_for("READY=1")) << daemon.standard_error();
+    EXPECT_NE(daemon.standard_error().find("rule redis: active"), std::string::npos);
     check(chmod(file.c_str(), 0666), "chmod");
     daemon.signal(SIGHUP);
     EXPECT_TRUE(wait_until([&] {
@@ -124,6 +160,21 @@ TEST(SockAccelD, RunsWithoutABus) {
     })) << daemon.standard_error();
     daemon.signal(SIGTERM);
     EXPECT_EQ(daemon.wait(), 0) << daemon.standard_error();
+    EXPECT_TRUE(manager.wait_for("STOPPING=1"));
+}
+
+TEST(SockAccelD, IsReadyWhenItOwnsItsName) {
+    const PrivateBus bus;
+    const TemporaryDirectory directory;
+    const std::string file = directory.write("p.toml", "");
+    check(chmod(file.c_str(), 0644), "chmod");
+    NotifySocket manager;
+    const Process daemon(
+        {{from_environment("SOCKACCELD"), "--bus", bus.address(), "--policy", file},
+         {{"NOTIFY_SOCKET", manager.path()}},
+         {}});
+    ASSERT_TRUE(manager.wait_for("READY=1")) << daemon.standard_error();
+    EXPECT_EQ(run_ctl(bus, {"status"}).status, 0);
 }
 
 }  // namespace
