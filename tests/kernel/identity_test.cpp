@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The two ends of one connection are found by their initial sequence numbers, however it was
+// opened; ends of different connections never are, whatever their addresses.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "kernel_test.hpp"
+
+namespace sockaccel::test {
+namespace {
+
+void set_tcp_option(int fd, int option, int value) {
+    check(::setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value),
+          "set TCP option " + std::to_string(option));
+}
+
+bool syn_carried_data(const End& client) {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    check(::getsockopt(client.fd(), IPPROTO_TCP, TCP_INFO, &info, &size), "TCP_INFO");
+    return (info.tcpi_options & TCPI_OPT_SYN_DATA) != 0;
+}
+
+class Identity : public KernelTest {
+  protected:
+    Identity() { start_daemon(usual_policy()); }
+
+    void expect_enrolled(TcpPair& pair) {
+        warm_up(pair);
+        EXPECT_EQ(counters().at("paired"), 1U);
+        const Seen before = look(pair);
+        converse(pair, {.request = 1000, .response = 1000, .turns = 10});
+        EXPECT_EQ(look(pair).redirected_bytes() - before.redirected_bytes(), 20000U);
+        exchange_bytes(pair, {.to_server = 1 << 20, .to_client = 1 << 20, .finish = true});
+    }
+
+    const Netns netns_;
+    const Route route_{.client = Place(client_, netns_), .server = Place(server_, netns_)};
+};
+
+TEST_F(Identity, HoldsWithDataOnTheThirdAck) {
+    const Listener listener(route_);
+    Fd socket = route_.client.socket(AF_INET);
+    set_tcp_option(socket.get(), TCP_QUICKACK, 0);  // keeps the ACK back, for data to carry it
+    End client(listener.start_client(std::move(socket)), 1, 2);
+    ASSERT_TRUE(wait_until([&client] { return client.send(1000) == 1000; }));
+    TcpPair pair{std::move(client), End(listener.accept(), 2, 1)};
+    expect_enrolled(pair);
+}
+
+TEST_F(Identity, HoldsWithADeferredAccept) {
+    const Listener listener(route_);
+    set_tcp_option(listener.fd(), TCP_DEFER_ACCEPT, 5);
+    End client(listener.start_client(route_.client.socket(AF_INET)), 1, 2);
+    ASSERT_TRUE(wait_until([&client] { return client.send(1000) == 1000; }));
+    TcpPair pair{std::move(client), End(listener.accept(), 2, 1)};
+    expect_enrolled(pair);
+}
+
+TEST_F(Identity, HoldsWithSynCookies) {
+    netns_.sysctl("net/ipv4/tcp_syncookies", "2");  // always
+    TcpPair pair = connect_pair(route_);
+    expect_enrolled(pair);
+}
+
+TEST_F(Identity, HoldsWithTcpFastOpen) {
+    netns_.sysctl("net/ipv4/tcp_fastopen", "3");
+    const Listener listener(route_);
+    set_tcp_option(listener.fd(), TCP_FASTOPEN, 16);
+    for (const bool has_cookie : {false, true}) {
+        Fd socket = route_.client.socket(AF_INET);
+        set_tcp_option(socket.get(), TCP_FASTOPEN_CONNECT, 1);
+        End client(listener.start_client(std::move(socket)), 1, 2);
+        ASSERT_TRUE(wait_until([&client] { return client.send(1000) == 1000; }));
+        TcpPair pair{std::move(client), End(listener.accept(), 2, 1)};
+        if (has_cookie) {
+            EXPECT_TRUE(syn_carried_data(pair.client));
+            expect_enrolled(pair);
+        }
+        read_all(pair);
+    }
+}
+
+class Tenants : public KernelTest {
+  protected:
+    // 10.9.0.1:7001 → 10.9.0.2:7000, for each tenant.
+    static Route route(const Tenant& tenant, const TestCgroup& client, const TestCgroup& server) {
+        return {.client = Place(client, tenant.client),
+                .server = Place(server, tenant.server),
+                .address = Tenant::kServerAddress,
+                .port = 7000,
+                .client_address = Tenant::kClientAddress,
+                .client_port = 7001};
+    }
+
+    static constexpr const char* kNetwork = "networks = [\"10.9.0.0/24\"]";
+    const Habits habits_{.write = {1, 50000}, .read = {1, 50000}, .pause_percent = 10};
+    const Exchange exchange_{
+        .to_server = 4 << 20, .to_client = 4 << 20, .client = habits_, .server = habits_};
+    Tenant a_, b_;
+};
+
+TEST_F(Tenants, WithTheSameAddressesAndPortsKeepTheirDataApart) {
+    start_daemon(usual_policy(kNetwork));
+    std::vector<TcpPair> pairs;
+    pairs.push_back(connect_pair(route(a_, client_, server_)));
+    pairs.push_back(connect_pair(route(b_, client_, server_)));
+    warm_up(pairs);
+    exchange_bytes(pairs, exchange_);
+    for (const TcpPair& pair : pairs)
+        EXPECT_GT(look(pair).redirected_bytes(), exchange_.to_server) << look(pair).text();
+}
+
+// The scheme of 4-tuples as keys delivers a's requests to b's server.
+TEST_F(Tenants, AClientWhoseServerIsNotCoveredDoesNotReachACoveredOne) {
+    start_daemon(usual_policy(kNetwork));
+    std::vector<TcpPair> halves;
+    halves.push_back(connect_pair(route(a_, client_, other_)));
+    halves.push_back(connect_pair(route(b_, other_, server_)));
+    BackgroundTraffic traffic(halves);
+    EXPECT_FALSE(wait_until([this] { return !connections().empty(); }, std::chrono::seconds(3)));
+    traffic.stop();
+    exchange_bytes(halves, exchange_);
+    for (TcpPair& half : halves)
+        expect_untouched(half);
+    EXPECT_EQ(counters().at("paired"), 0U);
+}
+
+TEST_F(Tenants, AHalfBesideAnEnrolledPairWithTheSameAddressesStaysOnTcp) {
+    start_daemon(usual_policy(kNetwork));
+    std::vector<TcpPair> pairs;
+    pairs.push_back(connect_pair(route(a_, client_, other_)));
+    pairs.push_back(connect_pair(route(b_, client_, server_)));
+    BackgroundTraffic traffic{std::span(pairs).first(1)};
+    warm_up(pairs[1]);
+    traffic.stop();
+    exchange_bytes(pairs, exchange_);
+    expect_untouched(pairs[0]);
+    EXPECT_GT(look(pairs[1]).redirected_bytes(), exchange_.to_server) << look(pairs[1]).text();
+}
+
+// Sequence numbers as TCP_REPAIR shows them, and lets one choose them.
+struct Sequence {
+    std::uint32_t send = 0, receive = 0;
+};
+
+Sequence sequence_of(int fd) {
+    Sequence sequence;
+    socklen_t size = sizeof sequence.send;
+    set_tcp_option(fd, TCP_REPAIR, 1);
+    set_tcp_option(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
+    check(::getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &sequence.send, &size), "TCP_QUEUE_SEQ");
+    set_tcp_option(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE);
+    check(::getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &sequence.receive, &size), "TCP_QUEUE_SEQ");
+    set_tcp_option(fd, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+    return sequence;
+}
+
+void choose(int fd, const Sequence& sequence) {
+    set_tcp_option(fd, TCP_REPAIR, 1);
+    set_tcp_option(fd, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
+    set_tcp_option(fd, TCP_QUEUE_SEQ, static_cast<int>(sequence.send));
+    set_tcp_option(fd, TCP_REPAIR_QUEUE, TCP_RECV_QUEUE);
+    set_tcp_option(fd, TCP_QUEUE_SEQ, static_cast<int>(sequence.receive));
+}
+
+// a's server waits for its other end, which is not covered; b, who has learnt the sequence numbers,
+// says that it is b's socket.
+TEST_F(Tenants, AForgedEndIsNotPaired) {
+    start_daemon(usual_policy(kNetwork));
+    TcpPair victim = connect_pair(route(a_, other_, server_));
+    const Route forged = route(b_, client_, other_);
+    Fd socket = forged.client.socket(AF_INET);
+    choose(socket.get(), sequence_of(victim.client.fd()));
+    const Listener unused(forged);
+    End forger(unused.start_client(std::move(socket)), 1, 2);
+    set_tcp_option(forger.fd(), TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+    BackgroundTraffic traffic(std::span(&victim, 1));
+    EXPECT_FALSE(
+        wait_until([this] { return counters().at("paired") > 0; }, std::chrono::seconds(2)));
+    traffic.stop();
+    expect_untouched(victim);
+}
+
+}  // namespace
+}  // namespace sockaccel::test

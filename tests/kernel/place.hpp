@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Where a socket is made: a cgroup and a network namespace.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "cgroup.hpp"
+#include "fd.hpp"
+#include "netns.hpp"
+#include "process.hpp"
+
+namespace sockaccel::test {
+
+// A socket belongs to the cgroup and to the network namespace of the process that calls socket(2),
+// for ever; an accepted one to its listener's. So a child process makes it there and hands it over.
+class Place {
+  public:
+    Place() = default;  // where the test itself is
+    explicit Place(const TestCgroup& cgroup) : cgroup_(&cgroup) {}
+    Place(const TestCgroup& cgroup, const Netns& netns) : cgroup_(&cgroup), netns_(&netns) {}
+
+    // TCP sockets, O_NONBLOCK. `family`: AF_INET, AF_INET6.
+    [[nodiscard]] Fd socket(int family) const;
+    [[nodiscard]] std::vector<Fd> sockets(int family, std::size_t count) const;
+
+    // The command that runs a program there.
+    [[nodiscard]] Command command(const std::vector<std::string>& arguments) const;
+
+  private:
+    const TestCgroup* cgroup_ = nullptr;
+    const Netns* netns_ = nullptr;
+};
+
+}  // namespace sockaccel::test
