@@ -5,7 +5,7 @@
 
 #include "maps.h"
 
-static const struct sa_half empty_half;
+static const struct sa_half empty_half = {.rule = SA_MAX_RULES, .slot = SA_NO_SLOT};
 
 static __always_inline bool is_same_address(const __u8 a[16], const __u8 b[16])
 {
@@ -33,16 +33,72 @@ static __always_inline bool agree(const struct sa_claim *client, const struct sa
 	       client->tstamp_ok == server->tstamp_ok;
 }
 
-/* See Tables::decide in src/plan.cpp, which says the same. SA_MAX_RULES: no rule covers it. */
-static __noinline __u32 deciding_rule(struct sa_half *half)
+static __always_inline struct cgroup *cgroup_of(struct sock *sk)
 {
-	struct sa_claim *client, *server;
+	return BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+}
+
+/* The rules that the nearest selected ancestor belongs to; its mask holds its own ancestors' rules.
+ */
+static __always_inline __u64 rules_of_cgroup(struct cgroup *cgroup, __u32 half)
+{
+	for (int i = 0; i < SA_CGROUP_DEPTH && cgroup; i++) {
+		struct sa_cgroup_key key = {.id = BPF_CORE_READ(cgroup, kn, id), .half = half};
+		__u64 *rules = bpf_map_lookup_elem(&cgroups, &key);
+
+		if (rules)
+			return *rules;
+		/* struct cgroup begins with its cgroup_subsys_state. */
+		cgroup = (struct cgroup *)BPF_CORE_READ(cgroup, self.parent);
+	}
+	return 0;
+}
+
+static __always_inline __u64 rules_of_view(const __u8 server[16], __u16 port, __u32 half)
+{
+	struct sa_network_key key = {.prefix_length = 8 + 128, .half = half};
+	__u32 index = half << 16 | port;
+	__u64 *by_port = bpf_map_lookup_elem(&ports, &index);
+	__u64 *by_network;
+
+	if (!by_port || !*by_port)
+		return 0;
+	__builtin_memcpy(key.address, server, sizeof(key.address));
+	by_network = bpf_map_lookup_elem(&networks, &key);
+	return by_network ? *by_port & *by_network : 0;
+}
+
+static __always_inline __u32 generation_now(void)
+{
+	return *(volatile __u32 *)&control.generation;
+}
+
+/* Which rules this end's cgroup belongs to, and which its addresses match. False: no rule. */
+static __always_inline bool find_rules(struct sa_claim *claim, struct cgroup *cgroup, __u32 role)
+{
+	__u32 generation = generation_now(), half = generation & 1;
+	const struct sa_tuple *tuple = &claim->tuple;
+	struct sa_match *match = &claim->match;
+
+	match->generation = generation;
+	match->cgroup_rules = rules_of_cgroup(cgroup, half);
+	match->view_rules = 0;
+	if (!match->cgroup_rules)
+		return false;
+	match->view_rules = role == SA_CLIENT
+				    ? rules_of_view(tuple->remote, tuple->remote_port, half)
+				    : rules_of_view(tuple->local, tuple->local_port, half);
+	/* If the policy was swapped in between, half of this is old and half new: it is neither. */
+	return generation_now() == generation;
+}
+
+/* See Tables::decide in src/plan.cpp, which says the same. SA_MAX_RULES: no rule covers it. */
+static __noinline __u32 deciding_rule(const struct sa_match *client, const struct sa_match *server)
+{
 	__u64 rules, bypassed;
 
-	if (!half)
+	if (!client || !server)
 		return SA_MAX_RULES;
-	client = &half->claim[SA_CLIENT];
-	server = &half->claim[SA_SERVER];
 	bypassed = (client->cgroup_rules & client->view_rules) |
 		   (server->cgroup_rules & server->view_rules);
 	if (bypassed & control.bypass_rules)
@@ -58,6 +114,19 @@ static __noinline __u32 deciding_rule(struct sa_half *half)
 			return id;
 	}
 	return SA_MAX_RULES;
+}
+
+/* By one policy, or not at all: false if the claims are of two. */
+static __always_inline bool decide(struct sa_half *half)
+{
+	const struct sa_match *client = &half->claim[SA_CLIENT].match;
+	const struct sa_match *server = &half->claim[SA_SERVER].match;
+
+	if (client->generation != server->generation)
+		return false;
+	half->rule = deciding_rule(client, server);
+	half->generation = client->generation;
+	return true;
 }
 
 static __always_inline void tell_paired(struct sa_half *half, const struct sa_key *key)
@@ -84,7 +153,6 @@ static __always_inline void claim(const struct sa_end *end)
 	struct sa_half *half = bpf_map_lookup_elem(&halves, &end->key);
 	__u32 mine = end->role == SA_SERVER, other = !mine;
 	struct sa_claim *own, *peer;
-	__u32 rule;
 
 	if (half && !half->matched && half->claim[other].cookie &&
 	    end->claim.born_ns - half->claim[other].born_ns > SA_HALF_LIFE_NS) {
@@ -113,14 +181,13 @@ static __always_inline void claim(const struct sa_end *end)
 		half->poisoned = 1;
 		return;
 	}
-	rule = deciding_rule(half);
-	half->slot = SA_NO_SLOT;
-	half->rule = rule;
 	half->next_look_ns = end->claim.born_ns + SA_MIN_AGE_NS;
-	if (__sync_lock_test_and_set(&half->matched, 1) || rule >= SA_MAX_RULES)
+	if (!decide(half))
+		half->generation = generation_now() - 1; /* the steward decides */
+	if (__sync_lock_test_and_set(&half->matched, 1))
 		return;
-	if (!end->matched) /* else it was paired before, and evicted meanwhile */
-		tell_paired(half, &end->key);
+	if (half->rule < SA_MAX_RULES && (!end->matched || end->rule != half->rule))
+		tell_paired(half, &end->key); /* else it was paired before, and evicted meanwhile */
 	raise_work();
 }
 
@@ -147,6 +214,12 @@ static __always_inline bool was_evicted(struct sa_end *end, __u64 now)
 			end->strikes++;
 	}
 	return true;
+}
+
+/* It was enrolled, did not gain, and is not tried again yet. */
+static __always_inline bool is_cooling(const struct sa_end *end, __u64 now)
+{
+	return end->reason == SA_REASON_COOLING && now < end->cool_until_ns;
 }
 
 #endif

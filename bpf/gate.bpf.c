@@ -177,9 +177,9 @@ static __always_inline void judge(struct sa_end *end, struct sa_pair *pair)
 	if (!end->losing_since_ns)
 		end->losing_since_ns = now;
 	/* What was only tried and turns out small need not be borne. */
-	if (pair->losing || (!is_first && now - end->losing_since_ns < SA_LOSING_NS))
+	if (pair->wish || (!is_first && now - end->losing_since_ns < SA_LOSING_NS))
 		return;
-	pair->losing = 1;
+	pair->wish = SA_REASON_COOLING;
 	raise_work();
 }
 

@@ -41,52 +41,6 @@ static __always_inline void read_tuple(struct bpf_sock_ops *ctx, struct sa_tuple
 	tuple->remote_port = bpf_ntohl(ctx->remote_port);
 }
 
-/* The rules that the nearest selected ancestor belongs to; its mask holds its own ancestors' rules.
- */
-static __always_inline __u64 rules_of_cgroup(struct cgroup *cgroup, __u32 half)
-{
-	for (int i = 0; i < SA_CGROUP_DEPTH && cgroup; i++) {
-		struct sa_cgroup_key key = {.id = BPF_CORE_READ(cgroup, kn, id), .half = half};
-		__u64 *rules = bpf_map_lookup_elem(&cgroups, &key);
-
-		if (rules)
-			return *rules;
-		/* struct cgroup begins with its cgroup_subsys_state. */
-		cgroup = (struct cgroup *)BPF_CORE_READ(cgroup, self.parent);
-	}
-	return 0;
-}
-
-static __always_inline __u64 rules_of_view(const __u8 server[16], __u16 port, __u32 half)
-{
-	struct sa_network_key key = {.prefix_length = 8 + 128, .half = half};
-	__u32 index = half << 16 | port;
-	__u64 *by_port = bpf_map_lookup_elem(&ports, &index);
-	__u64 *by_network;
-
-	if (!by_port || !*by_port)
-		return 0;
-	__builtin_memcpy(key.address, server, sizeof(key.address));
-	by_network = bpf_map_lookup_elem(&networks, &key);
-	return by_network ? *by_port & *by_network : 0;
-}
-
-/* Which rules this end's cgroup belongs to, and which its addresses match. */
-static __always_inline bool find_rules(struct sa_claim *claim, struct cgroup *cgroup, __u32 role)
-{
-	__u32 generation = *(volatile __u32 *)&control.generation, half = generation & 1;
-	const struct sa_tuple *tuple = &claim->tuple;
-
-	claim->cgroup_rules = rules_of_cgroup(cgroup, half);
-	if (!claim->cgroup_rules)
-		return false;
-	claim->view_rules = role == SA_CLIENT
-				    ? rules_of_view(tuple->remote, tuple->remote_port, half)
-				    : rules_of_view(tuple->local, tuple->local_port, half);
-	/* If the policy was swapped in between, half of this is old and half new: it is neither. */
-	return *(volatile __u32 *)&control.generation == generation;
-}
-
 static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_sock *sk, __u32 role)
 {
 	struct sa_candidate *candidate;
@@ -107,7 +61,7 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 	    (ctx->skb_tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) != (TCP_FLAG_SYN | TCP_FLAG_ACK))
 		return;
 
-	cgroup = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_cgrp_data.cgroup);
+	cgroup = cgroup_of((struct sock *)tp);
 	read_tuple(ctx, &claimed.tuple);
 	if (!find_rules(&claimed, cgroup, role))
 		return;
@@ -216,14 +170,12 @@ static __always_inline void claim_again(struct bpf_sock *sk, struct sa_end *end)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	if (!tp ||
-	    !find_rules(&end->claim, BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_cgrp_data.cgroup),
-			end->role))
+	if (!tp || !find_rules(&end->claim, cgroup_of((struct sock *)tp), end->role))
 		return;
 	if (!bpf_sk_storage_get(&candidates, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE))
 		return;
 	claim(end);
-	control.revisit = 1;
+	control.revisit = 1; /* for the other end, which may have no traffic of its own */
 }
 
 /*
@@ -245,7 +197,7 @@ static __always_inline void traffic_seen(struct bpf_sock_ops *ctx, struct bpf_so
 	    now < end->cool_until_ns)
 		return;
 	half = bpf_map_lookup_elem(&halves, &end->key);
-	if (!half) {
+	if (!half || !half->claim[end->role & 1].cookie) {
 		claim_again(sk, end);
 	} else if (half->parked && now >= half->next_look_ns) {
 		half->due = 1;

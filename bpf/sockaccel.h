@@ -157,7 +157,8 @@ struct sa_control {
 	__u32 slots_used;  /* highest slot ever taken + 1 */
 	__u32 slots_busy;  /* slots that are taken now */
 	__u32 candidates;  /* visited in the last pass that have to be visited again */
-	__u32 revisit;	   /* an evicted end has traffic again: look for its other end among all */
+	__u32 revisit;	   /* look at all covered ends: the policy is another one, or an evicted end
+			      has traffic again and its other end has to be found */
 	__u32 pressure;	   /* the budget was refused: take back what is not needed */
 	__u64 woken_wake_function; /* the kernel's address of it: how a reader asleep in recv() is
 				      told */
@@ -176,13 +177,20 @@ struct sa_tuple {
 	__u16 local_port, remote_port;
 };
 
+/* Which rules an end belongs to, by one generation of the policy. */
+struct sa_match {
+	__u64 cgroup_rules; /* rules whose cgroups hold this end */
+	__u64 view_rules;   /* rules whose port and network match in this end's view */
+	__u32 generation;
+	__u32 reserved;
+};
+
 /* What a covered end says of itself when the connection is established. */
 struct sa_claim {
 	__u64 sk;     /* struct sock *; never trusted without the cookie */
 	__u64 cookie; /* 0: not claimed */
 	__u64 born_ns;
-	__u64 cgroup_rules; /* rules whose cgroups hold this end */
-	__u64 view_rules;   /* rules whose port and network match in this end's view */
+	struct sa_match match;
 	struct sa_tuple tuple;
 	__u8 snd_wscale, rcv_wscale, sack_ok, tstamp_ok; /* negotiated TCP options */
 };
@@ -192,8 +200,10 @@ struct sa_half {
 	struct sa_claim claim[2]; /* by enum sa_role */
 	__u32 matched;		  /* both claims are there and agree */
 	__u32 poisoned;		  /* claimed twice: never paired */
-	__u32 rule;		  /* id, valid if matched */
-	__u32 slot;		  /* SA_NO_SLOT until a pair slot is taken */
+	__u32 rule;		  /* id, valid if matched; SA_MAX_RULES: none */
+	__u32 generation;	  /* of the policy by which `rule` was decided */
+	__u32 reserved;
+	__u32 slot; /* SA_NO_SLOT until a pair slot is taken */
 	__u32 slot_generation;
 	__u32 reason; /* of the last look, for the other end's visit */
 	__u32 parked; /* no look before there is traffic again */
@@ -255,8 +265,9 @@ struct sa_side {
 	__u64 sk; /* struct sock * */
 	__u64 cookie;
 	__u64 charged_bytes; /* host budget held for what this end has sent */
-	__u32 messages;	     /* sent through the gate, redirected or not */
-	__u32 reserved[9];
+	struct sa_match match;
+	__u32 messages; /* sent through the gate, redirected or not */
+	__u32 reserved[3];
 };
 
 /* One slot of the table of pairs. */
@@ -269,7 +280,7 @@ struct sa_pair {
 	__u64 open_ns;
 	struct sa_key key;
 	__u32 reason;		/* why it leaves, or left */
-	__u32 losing;		/* the gate found that it does not gain */
+	__u32 wish;		/* enum sa_reason: why it shall leave; 0: it shall not */
 	__u32 told;		/* enrolled was counted, left is still to be */
 	struct sa_tuple client; /* as the client sees the connection */
 	__u32 reserved[2];

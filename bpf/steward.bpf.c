@@ -234,11 +234,12 @@ static __always_inline bool take_slot(struct sa_half *half, const struct sa_key 
 	for (int role = 0; role < 2; role++) {
 		pair->side[role].sk = half->claim[role].sk;
 		pair->side[role].cookie = half->claim[role].cookie;
+		pair->side[role].match = half->claim[role].match;
 	}
 	pair->rule = half->rule;
 	pair->key = *key;
 	pair->client = half->claim[SA_CLIENT].tuple;
-	pair->inserted = pair->reason = pair->losing = pair->told = 0;
+	pair->inserted = pair->reason = pair->wish = pair->told = 0;
 	pair->since_ns = now;
 	pair->state = SA_JOINING;
 	half->slot = slot;
@@ -343,6 +344,52 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 	note_next(pair->open_ns);
 }
 
+/* After a change of the policy: what the end says of itself today. */
+static __always_inline void refresh(struct sock *sk, struct sa_end *end)
+{
+	if (end->claim.match.generation != generation_now())
+		find_rules(&end->claim, cgroup_of(sk), end->role & 1);
+}
+
+/* The policy has changed since the half's rule was decided. False: one of its ends is still to be
+ * visited. */
+static __always_inline bool decide_again(struct sa_half *half, const struct sa_end *end, __u64 now)
+{
+	__u32 before = half->rule;
+	struct sa_pair *pair;
+
+	if (half->claim[SA_CLIENT].match.generation != generation_now() || !decide(half))
+		return false;
+	half->parked = 0; /* what was put aside by the old policy is looked at by the new one */
+	half->next_look_ns = now;
+	half->backoff_ns = 0;
+	note_next(now); /* on the client's visit, which may have been before this one */
+	if (half->rule == before)
+		return true;
+	if (half->rule < SA_MAX_RULES)
+		tell_paired(half, &end->key);
+	pair = pair_at(half->slot, half->slot_generation);
+	if (pair && pair->state == SA_JOINING)
+		pair->reason = SA_REASON_POLICY;
+	return true;
+}
+
+/* Does the policy of today still give an enrolled pair to its rule? */
+static __always_inline void reconsider(struct sock *sk, struct sa_end *end)
+{
+	struct sa_pair *pair = pair_at(end->slot, end->slot_generation);
+	struct sa_match *client, *server;
+
+	if (!pair)
+		return;
+	refresh(sk, end);
+	pair->side[end->role & 1].match = end->claim.match;
+	client = &pair->side[SA_CLIENT].match;
+	server = &pair->side[SA_SERVER].match;
+	if (client->generation == server->generation && deciding_rule(client, server) != pair->rule)
+		pair->wish = SA_REASON_POLICY;
+}
+
 static __always_inline void forget(struct sock *sk)
 {
 	bpf_sk_storage_delete(&candidates, sk);
@@ -370,23 +417,35 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 	role = end->role & 1;
 	if (end->slot != SA_NO_SLOT) {
 		pair = pair_at(end->slot, end->slot_generation);
+		if (pair && pair->state == SA_OPENING)
+			return 0; /* it may have to come back */
 		if (pair && pair->state != SA_JOINING) {
 			bpf_sk_storage_delete(&candidates, sk); /* it has arrived */
 			return 0;
 		}
-		if (!pair)
-			end->slot = SA_NO_SLOT; /* it could not join: its half says why */
+		was_evicted(end, now); /* or could not join: its half says why */
 	}
+	refresh(sk, end);
 	half = bpf_map_lookup_elem(&halves, &end->key);
 	if (!half || (!half->claim[role].cookie && end->matched)) {
 		if (!end->matched) {
 			forget(sk);
 			return 0;
 		}
-		claim(end); /* it gave way to others, or the other end has claimed again */
+		if (is_cooling(end, now)) {
+			bpf_sk_storage_delete(&candidates,
+					      sk); /* until it has traffic after that */
+			return 0;
+		}
+		/* It gave way to others, the other end has claimed again, or the policy changed. */
+		claim(end);
 		half = bpf_map_lookup_elem(&halves, &end->key);
 		if (!half)
 			return 0;
+		if (!half->matched) {
+			control.revisit = 1; /* for the other end */
+			note_next(now);
+		}
 	}
 	if (half->poisoned || half->claim[role].cookie != end->claim.cookie) {
 		end->reason = SA_REASON_AMBIGUOUS;
@@ -400,8 +459,17 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 		}
 		return 0;
 	}
+	if (half->claim[role].match.generation != end->claim.match.generation)
+		half->claim[role].match = end->claim.match;
+	if (half->generation != generation_now() && !decide_again(half, end, now))
+		return 0; /* when the other end is visited */
 	if (half->rule >= SA_MAX_RULES) {
-		forget(sk);
+		if (!end->matched) {
+			forget(sk);
+			return 0;
+		}
+		end->reason = SA_REASON_POLICY;
+		bpf_sk_storage_delete(&candidates, sk);
 		return 0;
 	}
 	end->matched = 1;
@@ -423,8 +491,10 @@ SEC("iter/bpf_sk_storage_map")
 int sa_revisit(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
 	struct sock *sk = ctx->sk;
+	__u64 now = bpf_ktime_get_ns();
 	struct sa_half *half;
 	struct sa_end *end;
+	bool is_wanted;
 
 	if (!sk)
 		return 0;
@@ -432,11 +502,16 @@ int sa_revisit(struct bpf_iter__bpf_sk_storage_map *ctx)
 	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
 	if (!end || !end->matched)
 		return 0;
-	was_evicted(end, bpf_ktime_get_ns());
-	if (end->slot != SA_NO_SLOT)
+	was_evicted(end, now);
+	if (end->slot != SA_NO_SLOT) {
+		reconsider(sk, end);
 		return 0;
+	}
 	half = bpf_map_lookup_elem(&halves, &end->key);
-	if (half && !half->claim[end->role & 1].cookie)
+	is_wanted = half && !half->claim[end->role & 1].cookie; /* by the other end */
+	if (!is_wanted && end->claim.match.generation != generation_now())
+		is_wanted = !is_cooling(end, now);
+	if (is_wanted)
 		bpf_sk_storage_get(&candidates, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	return 0;
 }
@@ -491,17 +566,22 @@ static __always_inline void free_slot(struct sa_pair *pair, __u32 slot)
 	bpf_map_push_elem(&free_slots, &slot, 0);
 }
 
+/* Only when nothing redirected is unread or under way. */
+static __always_inline void take_out(struct sa_pair *pair)
+{
+	for (int role = 0; role < 2; role++) {
+		__u64 key = pair->side[role].cookie;
+
+		bpf_map_delete_elem(&sockets, &key);
+	}
+}
+
 /* Nothing was redirected yet: both may simply go. Their half says why, and when to look again. */
 static __always_inline void abort_join(struct sa_pair *pair, __u32 slot, __u32 reason, __u64 now)
 {
 	struct sa_half *half = bpf_map_lookup_elem(&halves, &pair->key);
 
-	for (int role = 0; role < 2; role++) {
-		__u64 key = pair->side[role].cookie;
-
-		if (pair->inserted & 1u << role)
-			bpf_map_delete_elem(&sockets, &key);
-	}
+	take_out(pair);
 	if (half && half->slot == slot) {
 		half->slot = SA_NO_SLOT;
 		put_aside(half, reason, now);
@@ -601,11 +681,7 @@ static __always_inline void finish_drain(struct sa_pair *pair, __u32 slot, __u64
 		note_next(now + (waited > SA_PASS_INTERVAL_NS ? waited : SA_MS));
 		return;
 	}
-	for (int role = 0; role < 2; role++) {
-		__u64 key = pair->side[role].cookie;
-
-		bpf_map_delete_elem(&sockets, &key);
-	}
+	take_out(pair);
 	tell_left(pair, pair->reason, now);
 	free_slot(pair, slot);
 }
@@ -639,17 +715,17 @@ static __always_inline bool tend_closed(struct sa_pair *pair, __u32 slot, __u64 
 	 */
 	note_next(now + (now - pair->since_ns > SA_PASS_INTERVAL_NS ? now - pair->since_ns
 								    : SA_PASS_INTERVAL_NS));
-	if (client_alive && server_alive)
-		return true;
-	/* What was sent to the one that is gone, is gone; what it has sent may be unread. */
-	give_back(left_alone);
-	if (client_alive || server_alive) {
-		__u64 key = left_alone->cookie;
-
-		if (!is_quiet_alone(left_alone))
+	if (client_alive && server_alive) {
+		if (!is_quiet(pair))
 			return true;
-		bpf_map_delete_elem(&sockets, &key);
+	} else {
+		/* What was sent to the one that is gone, is gone; what it has sent may be unread.
+		 */
+		give_back(left_alone);
+		if ((client_alive || server_alive) && !is_quiet_alone(left_alone))
+			return true;
 	}
+	take_out(pair);
 	free_slot(pair, slot);
 	return false;
 }
@@ -680,6 +756,8 @@ static __noinline void tend(struct sa_pair *pair, __u32 slot)
 	case SA_OPENING:
 		if (control.drain_rules >> id & 1)
 			abort_join(pair, slot, control.drain_reason, now);
+		else if (pair->wish)
+			abort_join(pair, slot, pair->wish, now);
 		else if (now >= pair->open_ns)
 			open_gate(pair, slot, now);
 		else
@@ -688,8 +766,8 @@ static __noinline void tend(struct sa_pair *pair, __u32 slot)
 	case SA_LIVE:
 		if (control.drain_rules >> id & 1)
 			drain(pair, control.drain_reason, now);
-		else if (pair->losing)
-			drain(pair, SA_REASON_COOLING, now);
+		else if (pair->wish)
+			drain(pair, pair->wish, now);
 		break;
 	case SA_DRAINING:
 		finish_drain(pair, slot, now);
@@ -720,16 +798,22 @@ int sa_tend(struct bpf_iter__bpf_map_elem *ctx)
 SEC("iter/bpf_sk_storage_map")
 int sa_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
-	struct sa_end *end = ctx->value;
 	struct sock *sk = ctx->sk;
 	struct sa_pair *pair;
+	struct sa_end *end;
 	struct {
 		__u64 queued_bytes;
 		__u32 pair_state, pair_reason;
 	} tail = {};
 
-	if (!sk || !end || !end->matched)
+	if (!sk)
 		return 0;
+	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
+	if (!end || !end->matched)
+		return 0;
+	was_evicted(end, bpf_ktime_get_ns());
+	if (end->slot == SA_NO_SLOT && BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_CLOSE)
+		return 0; /* it has ended, its program only keeps the socket */
 	tail.queued_bytes = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
 	pair = pair_at(end->slot, end->slot_generation);
 	if (pair) {

@@ -36,6 +36,9 @@ struct Destroy {
     }
 };
 
+// Also connections that are not enrolled have a place there, and least recently used ones give way.
+constexpr std::uint32_t kLeastHalves = 16384;
+
 using Skeleton = std::unique_ptr<sockaccel_bpf, Destroy<sockaccel_bpf__destroy>>;
 using Link = std::unique_ptr<bpf_link, Destroy<bpf_link__destroy>>;
 using Ring = std::unique_ptr<ring_buffer, Destroy<ring_buffer__free>>;
@@ -71,7 +74,7 @@ Skeleton load(const Limits& limits) {
     bpf_map__set_max_entries(skeleton->maps.pairs, connections);
     bpf_map__set_max_entries(skeleton->maps.free_slots, connections);
     bpf_map__set_max_entries(skeleton->maps.sockets, 2 * connections);
-    bpf_map__set_max_entries(skeleton->maps.halves, 2 * connections);
+    bpf_map__set_max_entries(skeleton->maps.halves, std::max(2 * connections, kLeastHalves));
     if (const int error = sockaccel_bpf__load(skeleton.get()); error != 0)
         throw Unsupported("kernel " + kernel_release() + " refuses the BPF programs (" +
                           std::strerror(-error) + "):\n" + libbpf_messages);
@@ -89,7 +92,10 @@ Link owned(T* link, const std::string& act) {
 Link iterate(bpf_program* program, const bpf_map* map) {
     bpf_iter_link_info info{};
     info.map.map_fd = static_cast<__u32>(bpf_map__fd(map));
-    LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &info, .link_info_len = sizeof info);
+    bpf_iter_attach_opts options{};
+    options.sz = sizeof options;
+    options.link_info = &info;
+    options.link_info_len = sizeof info;
     return owned(bpf_program__attach_iter(program, &options),
                  std::string("attach the iterator ") + bpf_program__name(program) + " to the map " +
                      bpf_map__name(map));
@@ -332,7 +338,8 @@ void BpfDatapath::State::write_ports(const std::vector<RuleMask>& masks, std::ui
     std::vector<__u32> keys(masks.size());
     std::iota(keys.begin(), keys.end(), half << 16);
     __u32 count = static_cast<__u32>(keys.size());
-    LIBBPF_OPTS(bpf_map_batch_opts, options);
+    bpf_map_batch_opts options{};
+    options.sz = sizeof options;
     check(bpf_map_update_batch(bpf_map__fd(skeleton->maps.ports), keys.data(), masks.data(), &count,
                                &options),
           "write the port masks");
@@ -464,6 +471,7 @@ std::vector<std::string> BpfDatapath::set_membership(const Membership& membershi
     if (swap) {
         state_->write_rules();
         __atomic_fetch_add(&state_->control().generation, 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&state_->control().revisit, 1, __ATOMIC_SEQ_CST);
         state_->staged.reset();
     }
     for (const std::string& path : membership.links)

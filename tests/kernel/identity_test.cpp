@@ -33,11 +33,11 @@ class Identity : public KernelTest {
 
     void expect_enrolled(TcpPair& pair) {
         warm_up(pair);
-        EXPECT_EQ(counters().at("paired"), 1U);
         const Seen before = look(pair);
         converse(pair, {.request = 1000, .response = 1000, .turns = 10});
         EXPECT_EQ(look(pair).redirected_bytes() - before.redirected_bytes(), 20000U);
         exchange_bytes(pair, {.to_server = 1 << 20, .to_client = 1 << 20, .finish = true});
+        EXPECT_EQ(counters().at("enrolled"), 1U);
     }
 
     const Netns netns_;

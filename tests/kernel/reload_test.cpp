@@ -95,6 +95,60 @@ TEST_F(Reload, WithoutAChangeLeavesConnectionsEnrolled) {
     EXPECT_EQ(counters().at("left"), 0U);
 }
 
+TEST_F(Reload, APairThatWaitsFollowsAChangedRule) {
+    const auto proving = [this](const char* more) {
+        return "[[rule]]\nname = \"test\"\ncgroups = [\"" + covered_.path() +
+               "\"]\ntolerate = [\"fionread\", \"splice\", \"waitall\"]\n" + more;
+    };
+    start_daemon(proving("prove = \"1h\""));
+    std::vector<TcpPair> pairs = Listener(covered_route()).connect(2);
+    BackgroundTraffic traffic(pairs);
+    ASSERT_TRUE(wait_until([&] {
+        const auto seen = find(pairs[0]);
+        return seen && seen->reason == "proving";
+    }));
+    traffic.stop();
+    reload(proving("prove = \"0s\""));
+    warm_up(pairs);
+    EXPECT_EQ(counters().at("paired"), 2U);
+    exchange_bytes(pairs, {.to_server = 1 << 20, .to_client = 1 << 20, .finish = true});
+}
+
+TEST_F(Reload, ABypassRuleTakesEnrolledPairsOutAndLetsThemBackInWhenItGoes) {
+    start_daemon(usual_policy());
+    std::vector<TcpPair> pairs = Listener(covered_route()).connect(3);
+    warm_up(pairs);
+    BackgroundTraffic traffic(pairs);
+    reload(usual_policy() + "[[rule]]\nname = \"exempt\"\ncgroups = [\"" + client_.path() +
+           "\"]\naction = \"bypass\"\n");
+    for (const TcpPair& pair : pairs)
+        EXPECT_TRUE(wait_until([&] {
+            const auto seen = find(pair);
+            return seen && seen->state == "paired" && seen->reason == "policy";
+        })) << look(pair).text();
+    traffic.stop();
+    for (TcpPair& pair : pairs)
+        expect_plain(pair);
+    reload(usual_policy());
+    warm_up(pairs);
+    exchange_bytes(pairs, {.to_server = 1 << 20, .to_client = 1 << 20, .finish = true});
+}
+
+TEST_F(Reload, AnEnrolledPairPassesToTheRuleThatDecidesNow) {
+    start_daemon(usual_policy());
+    TcpPair pair = connect_pair(covered_route());
+    warm_up(pair);
+    reload(usual_policy() + rule("first", {covered_.path()}, "priority = 5"));
+    BackgroundTraffic traffic(std::span(&pair, 1));
+    EXPECT_TRUE(wait_until([&] {
+        const auto seen = find(pair);
+        return seen && seen->state == "enrolled" && seen->rule == "first";
+    })) << look(pair).text();
+    traffic.stop();
+    EXPECT_EQ(counters("first").at("paired"), 1U);
+    exchange_bytes(pair, {.to_server = 1 << 20, .to_client = 1 << 20, .finish = true});
+}
+
 // What was sent before the rule went is still in the receiver's queue when the pair has to leave.
 TEST_F(Reload, APairWithUnreadBytesLeavesWhenTheyAreRead) {
     start_daemon(usual_policy());

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What no rule covers is left alone, while a covered connection beside it is enrolled.
+#include <sys/socket.h>
+
 #include <initializer_list>
 #include <span>
 #include <thread>
@@ -121,6 +123,28 @@ TEST_F(Scope, NeverEnrolsAnEndThatBlocks) {
     const Seen seen = look(pairs[0]);
     EXPECT_EQ(seen.state, "paired");
     EXPECT_EQ(seen.reason, "blocking");
+}
+
+TEST_F(Scope, AnOptionThatComesWhileAPairOpensKeepsItOutAsLongAsItIsSet) {
+    start_daemon(usual_policy());
+    TcpPair pair = connect_pair(covered_route());
+    const auto shows = [&](const char* state, const char* reason) {
+        return wait_until([&] {
+            converse(pair, {});
+            const auto seen = find(pair);
+            return seen && seen->state == state && seen->reason == reason;
+        });
+    };
+    const auto set_lowat = [&pair](int bytes) {
+        check(::setsockopt(pair.server.fd(), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes),
+              "set SO_RCVLOWAT");
+    };
+    ASSERT_TRUE(shows("opening", "opening")) << look(pair).text();
+    set_lowat(2);
+    EXPECT_TRUE(shows("paired", "rcvlowat")) << look(pair).text();
+    set_lowat(1);
+    warm_up(pair);
+    EXPECT_EQ(counters().at("enrolled"), 1U);
 }
 
 TEST_F(Scope, LeavesConnectionsAboveTheLimitOnTcp) {
