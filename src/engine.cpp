@@ -13,7 +13,7 @@ namespace sockaccel {
 namespace {
 
 constexpr Instant kPassInterval{SA_PASS_INTERVAL_NS};
-constexpr int kPassShare = 20;  // passes take at most one part in this many of the time
+constexpr int kPassShare = 20;  // passes take at most one part in this many of a CPU's time
 constexpr std::chrono::milliseconds kStopInterval{5};
 constexpr RuleMask kAllRules = ~RuleMask{0};
 
@@ -124,8 +124,9 @@ void Engine::pass() {
     pass_timer_.disarm();
     next_pass_.reset();
     last_pass_ = now();
+    const Instant begin = cpu_time();
     const PassResult result = datapath_.pass();
-    last_pass_took_ = now() - last_pass_;
+    last_pass_took_ = cpu_time() - begin;
     if (result.next)
         pass_at(*result.next);
 }
@@ -158,10 +159,10 @@ std::vector<Connection> Engine::stop(std::chrono::milliseconds patience) {
         std::this_thread::sleep_for(kStopInterval);
 
     std::vector<Connection> remaining;
-    for (Connection& connection : datapath_.connections())
+    for (const Connection& connection : datapath_.connections())
         if (connection.state == ConnectionState::enrolled ||
             connection.state == ConnectionState::draining)
-            remaining.push_back(std::move(connection));
+            remaining.push_back(connection);
     return remaining;
 }
 

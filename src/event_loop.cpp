@@ -28,6 +28,12 @@ std::uint64_t to_usec(std::chrono::nanoseconds at) {
     return static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::microseconds>(at).count());
 }
 
+std::chrono::nanoseconds read_clock(clockid_t clock) {
+    timespec time{};
+    check(::clock_gettime(clock, &time), "read the clock");
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
 }  // namespace
 
 struct Source::State : std::enable_shared_from_this<State> {
@@ -203,9 +209,11 @@ void EventLoop::enable_watchdog() {
 }
 
 std::chrono::nanoseconds now() {
-    timespec time{};
-    check(::clock_gettime(CLOCK_MONOTONIC, &time), "read the clock");
-    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+std::chrono::nanoseconds cpu_time() {
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 }  // namespace sockaccel

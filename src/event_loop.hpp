@@ -82,6 +82,7 @@ class EventLoop {
     std::exception_ptr error_;
 };
 
-[[nodiscard]] std::chrono::nanoseconds now();  // CLOCK_MONOTONIC
+[[nodiscard]] std::chrono::nanoseconds now();       // CLOCK_MONOTONIC
+[[nodiscard]] std::chrono::nanoseconds cpu_time();  // that this thread has used
 
 }  // namespace sockaccel
