@@ -3,10 +3,10 @@
 
 #include <poll.h>
 #include <sdbus-c++/sdbus-c++.h>
-#include <signal.h>
 #include <sys/signalfd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <utility>
 
 #include "bus_names.hpp"

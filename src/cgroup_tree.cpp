@@ -6,12 +6,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <cstring>
 #include <fstream>
 #include <map>
@@ -273,7 +273,7 @@ struct CgroupTree::State {
     std::unordered_map<std::uint64_t, std::string> walked;  // "" if the last walk did not find it
 };
 
-CgroupTree::CgroupTree(fs::path root) : state_(std::make_unique<State>(root)) {
+CgroupTree::CgroupTree(const fs::path& root) : state_(std::make_unique<State>(root)) {
     if (!directory_id(state_->root))
         fail(ENOTDIR, "open the cgroup root " + state_->root.string());
     state_->inotify = Fd(check(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC), "start inotify"));

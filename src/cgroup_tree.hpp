@@ -25,7 +25,7 @@ struct Cgroup {
 // Single-threaded.
 class CgroupTree {
   public:
-    explicit CgroupTree(std::filesystem::path root);
+    explicit CgroupTree(const std::filesystem::path& root);
     ~CgroupTree();
     CgroupTree(const CgroupTree&) = delete;
     CgroupTree& operator=(const CgroupTree&) = delete;

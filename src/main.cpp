@@ -92,7 +92,7 @@ int serve(const Options& options) {
     log_rules(engine);
 
     const auto read_and_apply = [&] {
-        const std::vector<std::string> changes = engine.apply(read(options));
+        std::vector<std::string> changes = engine.apply(read(options));
         tell_service_manager(engine);
         return changes;
     };

@@ -313,7 +313,7 @@ class ManagerObject final
                 names_[index_of(*status.id)] = status.rule.name;
         }
         for (auto at = rules_.begin(); at != rules_.end();)
-            at = names.count(at->first) > 0 ? std::next(at) : rules_.erase(at);
+            at = names.contains(at->first) ? std::next(at) : rules_.erase(at);
         for (const RuleStatus& status : rules) {
             std::unique_ptr<RuleObject>& object = rules_[status.rule.name];
             if (object)
@@ -441,7 +441,7 @@ class ManagerObject final
     void Subscribe() override {
         answer([this] {
             const std::string caller = getObject().getCurrentlyProcessedMessage()->getSender();
-            if (subscribers_.count(caller) > 0)
+            if (subscribers_.contains(caller))
                 return;
             if (subscribers_.size() >= kMaxSubscribers)
                 throw std::runtime_error("subscribe to connection events: the limit of " +
