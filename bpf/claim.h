@@ -212,14 +212,17 @@ static __always_inline bool was_evicted(struct sa_end *end, __u64 now)
 		end->cool_until_ns = now + (SA_COOL_DOWN_NS << (end->strikes & 7));
 		if (end->strikes < SA_COOL_DOWN_MAX_SHIFT)
 			end->strikes++;
+	} else if (end->reason == SA_REASON_EDGE) {
+		end->cool_until_ns = ~0ull;
 	}
 	return true;
 }
 
-/* It was enrolled, did not gain, and is not tried again yet. */
+/* It was enrolled, and is not tried again yet, or ever. */
 static __always_inline bool is_cooling(const struct sa_end *end, __u64 now)
 {
-	return end->reason == SA_REASON_COOLING && now < end->cool_until_ns;
+	return (end->reason == SA_REASON_COOLING || end->reason == SA_REASON_EDGE) &&
+	       now < end->cool_until_ns;
 }
 
 #endif

@@ -13,18 +13,21 @@
  * with, so the gate itself is behind a PROG_ARRAY: the kernel clears that when the daemon is gone,
  * and from then on all is TCP.
  */
-#include "maps.h"
+#include "socket.h"
 
 struct verdict {
 	struct sa_end *end;
 	struct sa_pair *pair;
 	struct tcp_sock *own;
 	__u32 size;
+	struct sock *peer; /* NULL until its cookie was compared */
 	bool is_queue_empty;
 	__u64 queued; /* bytes that the receiver has not read */
 };
 
-/* Both fields may change at any time: asked for each message. */
+extern const void tcp_memory_pressure __ksym __weak;
+
+/* What may change at any time is asked for each message. */
 static __always_inline __u32 own_obstacle(struct tcp_sock *own)
 {
 	struct sock *sk = &own->inet_conn.icsk_inet.sk;
@@ -39,16 +42,37 @@ static __always_inline __u32 own_obstacle(struct tcp_sock *own)
 		return SA_REASON_ULP;
 	if (BPF_CORE_READ_BITFIELD(own, repair))
 		return SA_REASON_REPAIR;
+	if (HAS_FLAG(sk->__sk_common.skc_flags, SOCK_ZEROCOPY))
+		return SA_REASON_ZEROCOPY; /* its completions would never come */
 	return SA_REASON_NONE;
 }
 
-static __always_inline __u32 peer_obstacle(struct sock *peer, __u64 cookie)
+/* By the kernel's own signs: of all TCP sockets, and of the receiver's memory cgroup (v1 and v2).
+ */
+static __always_inline bool is_memory_short(struct sock *peer)
+{
+	struct mem_cgroup *memcg = BPF_CORE_READ(peer, sk_memcg);
+	unsigned long pressure = 0;
+
+	if (&tcp_memory_pressure)
+		bpf_probe_read_kernel(&pressure, sizeof(pressure), &tcp_memory_pressure);
+	if (pressure)
+		return true;
+	if (!memcg)
+		return false;
+	if (bpf_core_field_exists(memcg->tcpmem_pressure) && BPF_CORE_READ(memcg, tcpmem_pressure))
+		return true;
+	/* Until when, in jiffies: mem_cgroup_under_socket_pressure(). */
+	return bpf_core_field_exists(memcg->socket_pressure) &&
+	       (__s64)(bpf_jiffies64() - BPF_CORE_READ(memcg, socket_pressure)) < 0;
+}
+
+static __always_inline __u32 peer_obstacle(struct sock *peer)
 {
 	struct tcp_sock *tp = (struct tcp_sock *)peer;
 	struct file *file;
+	__u32 reason;
 
-	if (!cookie || (__u64)BPF_CORE_READ(peer, __sk_common.skc_cookie.counter) != cookie)
-		return SA_REASON_PEER_GONE;
 	if (!IN_STATES(BPF_CORE_READ(peer, __sk_common.skc_state), 1u << BPF_TCP_ESTABLISHED |
 									   1u << BPF_TCP_FIN_WAIT1 |
 									   1u << BPF_TCP_FIN_WAIT2))
@@ -57,10 +81,9 @@ static __always_inline __u32 peer_obstacle(struct sock *peer, __u64 cookie)
 		return SA_REASON_SHUTDOWN;
 	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops))
 		return SA_REASON_ULP;
-	if (BPF_CORE_READ(peer, sk_filter))
-		return SA_REASON_FILTER;
-	if (BPF_CORE_READ(peer, sk_rcvlowat) > 1)
-		return SA_REASON_LOWAT;
+	reason = obstacle_of_options(peer);
+	if (reason)
+		return reason;
 	file = BPF_CORE_READ(peer, sk_socket, file);
 	if (!file)
 		return SA_REASON_PEER_GONE;
@@ -125,6 +148,8 @@ static __always_inline __u32 room(struct verdict *v)
 	waiting = waiting_messages(v);
 	if (waiting >= SA_MAX_MESSAGES)
 		return SA_REASON_MESSAGES;
+	if (is_memory_short(v->peer))
+		return SA_REASON_PRESSURE;
 	if (!charge(&v->pair->side[v->end->role & 1],
 		    v->queued + v->size + (__u64)(waiting + 1) * SA_MESSAGE_BYTES))
 		return SA_REASON_BUDGET;
@@ -139,12 +164,20 @@ static __always_inline __u32 obstacle(struct verdict *v)
 	__u32 state = *(volatile __u32 *)&v->pair->state;
 	__u32 reason;
 
-	if (state != SA_LIVE)
-		return state == SA_DRAINING ? SA_REASON_DRAINING : SA_REASON_PEER_GONE;
+	if (state != SA_LIVE && state != SA_LEAVING && state != SA_DRAINING)
+		return SA_REASON_PEER_GONE;
+	if (!side->cookie ||
+	    (__u64)BPF_CORE_READ(peer, __sk_common.skc_cookie.counter) != side->cookie)
+		return SA_REASON_PEER_GONE;
+	v->peer = peer;
+	/* TCP takes over at an empty queue if that can be, where its first segment wakes the
+	 * reader. */
+	if (state == SA_DRAINING || (state == SA_LEAVING && (side->meeting || !has_unread(peer))))
+		return SA_REASON_DRAINING;
 	reason = own_obstacle(v->own);
 	if (reason)
 		return reason;
-	reason = peer_obstacle(peer, side->cookie);
+	reason = peer_obstacle(peer);
 	if (reason)
 		return reason;
 	if (v->own->write_seq != BPF_CORE_READ(peer_tp, copied_seq))
@@ -152,6 +185,28 @@ static __always_inline __u32 obstacle(struct verdict *v)
 	v->queued = (__u32)BPF_CORE_READ(peer, sk_backlog.rmem_alloc.counter);
 	v->is_queue_empty = !v->queued;
 	return room(v);
+}
+
+/*
+ * This message goes by TCP. If redirected data before it is unread, the two will meet in a read:
+ * see enum sa_meeting. pair.bpf.c wakes the reader, and a pair with a slow edge-triggered reader is
+ * not worth that twice.
+ */
+static __always_inline void note_meeting(struct verdict *v)
+{
+	struct sa_side *receiver = &v->pair->side[!(v->end->role & 1)];
+	struct tcp_sock *peer_tp = (struct tcp_sock *)v->peer;
+	enum reading reading;
+
+	if (receiver->meeting || !v->peer || !has_unread(v->peer))
+		return;
+	reading = how_read(v->peer);
+	receiver->meeting_seq = BPF_CORE_READ(peer_tp, copied_seq);
+	receiver->meeting = reading == READING_LEVEL ? SA_HARMLESS_MEETING : SA_MEETING;
+	if (reading != READING_EDGE || v->pair->wish || v->pair->state != SA_LIVE)
+		return;
+	v->pair->wish = SA_REASON_EDGE;
+	raise_work();
 }
 
 /*
@@ -242,6 +297,10 @@ int sa_gate(struct sk_msg_md *msg)
 		if (bpf_msg_redirect_hash(msg, &sockets, &key, BPF_F_INGRESS) != SK_PASS)
 			reason = SA_REASON_REDIRECT;
 	}
+	if (reason)
+		note_meeting(&v);
+	else if (v.pair->side[!(v.end->role & 1)].meeting)
+		v.pair->side[!(v.end->role & 1)].meeting = SA_NO_MEETING; /* all TCP data is read */
 	count(&v, reason);
 	return SK_PASS;
 }

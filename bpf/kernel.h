@@ -22,6 +22,13 @@ enum { false, true };
 #define E2BIG	      7
 #define EEXIST	      17
 #define O_NONBLOCK    04000
+#define EPOLLET	      (1u << 31)
+#define SOL_SOCKET    1
+#define SO_KEEPALIVE  9
+#define SO_RCVLOWAT   18
+#define SOL_TCP	      6
+#define TCP_KEEPIDLE  4
+#define TCP_KEEPINTVL 5
 #define RCV_SHUTDOWN  1
 #define SEND_SHUTDOWN 2
 #define TCP_FLAG_SYN  0x02
@@ -63,6 +70,19 @@ struct file {
 	const struct cred *f_cred;
 };
 
+struct epoll_event {
+	__u32 events;
+};
+
+struct epoll_filefd {
+	struct file *file;
+};
+
+struct epitem {
+	struct epoll_filefd ffd;
+	struct epoll_event event;
+};
+
 struct wait_queue_head {
 	struct list_head head;
 };
@@ -72,6 +92,12 @@ typedef struct wait_queue_head wait_queue_head_t;
 struct wait_queue_entry {
 	void *func;
 	struct list_head entry;
+};
+
+struct eppoll_entry {
+	struct epitem *base;
+	struct wait_queue_entry wait;
+	wait_queue_head_t *whead;
 };
 
 struct socket_wq {
@@ -90,9 +116,29 @@ struct cgroup_subsys_state {
 	struct cgroup_subsys_state *parent;
 };
 
+struct bpf_prog;
+
+struct bpf_prog_array_item {
+	struct bpf_prog *prog;
+};
+
+struct bpf_prog_array {
+	struct bpf_prog_array_item items[1];
+};
+
+struct cgroup_bpf {
+	struct bpf_prog_array *effective[2];
+};
+
 struct cgroup {
 	struct cgroup_subsys_state self;
 	struct kernfs_node *kn;
+	struct cgroup_bpf bpf;
+};
+
+struct mem_cgroup {
+	unsigned long socket_pressure;
+	int tcpmem_pressure;
 };
 
 struct sock_cgroup_data {
@@ -129,6 +175,7 @@ struct sock {
 	struct sock_cgroup_data sk_cgrp_data;
 	void *sk_data_ready;
 	kuid_t sk_uid;
+	struct mem_cgroup *sk_memcg;
 };
 
 struct inet_sock {
@@ -191,6 +238,12 @@ enum sock_flags {
 	SOCK_RCVTSTAMP,
 	SOCK_RCVTSTAMPNS,
 	SOCK_TIMESTAMPING_RX_SOFTWARE,
+	SOCK_KEEPOPEN,
+};
+
+enum cgroup_bpf_attach_type {
+	CGROUP_INET_INGRESS,
+	CGROUP_INET_EGRESS,
 };
 
 #pragma clang attribute pop

@@ -8,6 +8,7 @@
  * may happen twice. They return 1 and never write ctx->reply: other people's programs share it.
  */
 #include "claim.h"
+#include "socket.h"
 
 struct sa_control control = {};
 
@@ -100,7 +101,8 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 		return;
 	}
 	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG |
-					       BPF_SOCK_OPS_RTT_CB_FLAG);
+					       BPF_SOCK_OPS_RTT_CB_FLAG |
+					       BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
 	claim(end);
 }
 
@@ -208,6 +210,77 @@ static __always_inline void traffic_seen(struct bpf_sock_ops *ctx, struct bpf_so
 	raise_work();
 }
 
+static __always_inline int get_option(struct bpf_sock_ops *ctx, int level, int option)
+{
+	int value = 0;
+
+	bpf_getsockopt(ctx, level, option, &value, sizeof(value));
+	return value;
+}
+
+static __always_inline void set_option(struct bpf_sock_ops *ctx, int level, int option, int value)
+{
+	bpf_setsockopt(ctx, level, option, &value, sizeof(value));
+}
+
+/* In a second the timer sends a probe, and with that comes the next look. */
+static __always_inline void borrow_keepalive(struct bpf_sock_ops *ctx, struct sa_end *end)
+{
+	if (end->keepalive_borrowed)
+		return;
+	end->keepalive_borrowed = 1;
+	end->keepalive_was_on = get_option(ctx, SOL_SOCKET, SO_KEEPALIVE);
+	end->keepidle_s = get_option(ctx, SOL_TCP, TCP_KEEPIDLE);
+	end->keepintvl_s = get_option(ctx, SOL_TCP, TCP_KEEPINTVL);
+	set_option(ctx, SOL_TCP, TCP_KEEPIDLE, 1);
+	set_option(ctx, SOL_TCP, TCP_KEEPINTVL, 1);
+	set_option(ctx, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
+static __always_inline void return_keepalive(struct bpf_sock_ops *ctx, struct sa_end *end)
+{
+	if (!end->keepalive_borrowed)
+		return;
+	end->keepalive_borrowed = 0;
+	set_option(ctx, SOL_SOCKET, SO_KEEPALIVE, !!end->keepalive_was_on);
+	set_option(ctx, SOL_TCP, TCP_KEEPIDLE, end->keepidle_s);
+	set_option(ctx, SOL_TCP, TCP_KEEPINTVL, end->keepintvl_s);
+}
+
+/*
+ * This socket sends a segment: the acknowledgement of what came by TCP, or a keepalive probe. If
+ * its reader has read what was redirected before that, it may sleep on the rest: see enum
+ * sa_meeting. Setting SO_RCVLOWAT, to what it is, wakes it (tcp_set_rcvlowat calls tcp_data_ready),
+ * in any network namespace.
+ */
+static __always_inline void segment_sent(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	struct sa_end *end = bpf_sk_storage_get(&ends, sk, NULL, 0);
+	struct sa_pair *pair;
+	struct sa_side *side;
+	struct tcp_sock *tp;
+
+	if (!end) {
+		bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags &
+						       ~BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
+		return;
+	}
+	pair = pair_at(end->slot, end->slot_generation);
+	side = pair ? &pair->side[end->role & 1] : NULL;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (side && tp && side->meeting == SA_MEETING) {
+		if (has_unread((struct sock *)tp)) {
+			borrow_keepalive(ctx, end);
+			return;
+		}
+		if (may_sleep_on_tcp(tp, side))
+			set_option(ctx, SOL_SOCKET, SO_RCVLOWAT,
+				   BPF_CORE_READ((struct sock *)tp, sk_rcvlowat));
+		side->meeting = SA_NO_MEETING;
+	}
+	return_keepalive(ctx, end);
+}
+
 SEC("sockops")
 int sa_pair_ends(struct bpf_sock_ops *ctx)
 {
@@ -230,6 +303,9 @@ int sa_pair_ends(struct bpf_sock_ops *ctx)
 		break;
 	case BPF_SOCK_OPS_RTT_CB:
 		traffic_seen(ctx, sk);
+		break;
+	case BPF_SOCK_OPS_HDR_OPT_LEN_CB:
+		segment_sent(ctx, sk);
 		break;
 	}
 	return 1;

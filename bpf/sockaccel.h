@@ -47,6 +47,7 @@
 #define SA_LOSING_NS	       (10 * SA_SEC) /* a pattern that does not gain is borne this long */
 #define SA_COOL_DOWN_NS	       (60 * SA_SEC) /* after an eviction; doubles each time */
 #define SA_COOL_DOWN_MAX_SHIFT 6
+#define SA_LEAVE_NS	       (1 * SA_SEC) /* a pair that leaves waits this long for an empty queue */
 
 /*
  * Why a connection is not accelerated, or why one message went by TCP.
@@ -79,6 +80,9 @@
 	X(FOREIGN, "foreign", "another program owns the socket's sk_msg hook")                     \
 	X(FULL, "full", "the limit of enrolled connections is reached")                            \
 	X(COOLING, "cooling", "it was enrolled and did not gain; tried again later")               \
+	X(EDGE, "edge-triggered",                                                                  \
+	  "its reader uses edge-triggered epoll and was too slow; it stays in TCP")                \
+	X(FILTERED, "filtered", "an end's cgroup has IP filters, which redirect would bypass")     \
 	X(POLICY, "policy", "the rule is gone or does not accelerate any more")                    \
 	X(INSERT, "insert-failed", "the kernel refused the socket")                                \
 	/* per message, and while leaving */                                                       \
@@ -86,6 +90,7 @@
 	X(QUEUE, "queue", "the rule's queue limit is reached")                                     \
 	X(MESSAGES, "messages", "the limit of waiting messages is reached")                        \
 	X(BUDGET, "budget", "the host-wide memory limit is reached")                               \
+	X(PRESSURE, "pressure", "the kernel or the receiver's cgroup is short of socket memory")   \
 	X(SHUTDOWN, "shutdown", "an end has shut down its direction")                              \
 	X(DRAINING, "draining", "the pair is on its way back to TCP")                              \
 	X(PEER_GONE, "peer-gone", "the other end is gone or has become another connection")        \
@@ -157,9 +162,11 @@ struct sa_control {
 	__u32 slots_used;  /* highest slot ever taken + 1 */
 	__u32 slots_busy;  /* slots that are taken now */
 	__u32 candidates;  /* visited in the last pass that have to be visited again */
-	__u32 revisit;	   /* look at all covered ends: the policy is another one, or an evicted end
-			      has traffic again and its other end has to be found */
-	__u32 pressure;	   /* the budget was refused: take back what is not needed */
+	__u32 leaving;	   /* pairs that the last pass found draining */
+	__u32 reserved;
+	__u32 revisit;	/* look at all covered ends: the policy is another one, or an evicted end
+			   has traffic again and its other end has to be found */
+	__u32 pressure; /* the budget was refused: take back what is not needed */
 	__u64 woken_wake_function; /* the kernel's address of it: how a reader asleep in recv() is
 				      told */
 	__u64 half_expired;	   /* covered ends whose other end was not covered, or not local */
@@ -241,6 +248,9 @@ struct sa_end {
 	__u32 sample_messages, sample_bytes; /* since the pattern was last judged */
 	__u32 sample_tcp, sample_peer_messages;
 	__u32 samples; /* judged since it was enrolled */
+	/* The program's keepalive settings, while the wake-up borrows the timer. */
+	__u32 keepalive_borrowed, keepalive_was_on;
+	__u32 keepidle_s, keepintvl_s;
 	__u32 reserved2;
 	__u64 losing_since_ns;		/* 0: it gains */
 	__u32 reasons[SA_REASON_COUNT]; /* messages of this end left to TCP, by reason */
@@ -256,8 +266,19 @@ enum sa_pair_state {
 	SA_JOINING,   /* ends enter the SOCKHASH one by one; gate closed */
 	SA_OPENING,   /* both in; the gate opens at open_ns */
 	SA_LIVE,      /* the gate decides for each message */
+	SA_LEAVING,   /* redirect goes on only behind redirected data that is unread */
 	SA_DRAINING,  /* gate closed; leaves the SOCKHASH when nothing redirected is unread */
 	SA_ABANDONED, /* an end is gone; the slot stays until the other is gone, too */
+};
+
+/*
+ * Where data by TCP follows redirected data that is unread, a read stops short. A reader with
+ * edge-triggered epoll that takes this for "drained" waits for an edge that has been.
+ */
+enum sa_meeting {
+	SA_NO_MEETING,
+	SA_MEETING,	     /* it may have to be woken when it has read what was redirected */
+	SA_HARMLESS_MEETING, /* its epoll is level-triggered */
 };
 
 /* One cache line a side: each is written by the sender of its direction only. */
@@ -266,8 +287,10 @@ struct sa_side {
 	__u64 cookie;
 	__u64 charged_bytes; /* host budget held for what this end has sent */
 	struct sa_match match;
-	__u32 messages; /* sent through the gate, redirected or not */
-	__u32 reserved[3];
+	__u32 messages;	   /* sent through the gate, redirected or not */
+	__u32 meeting;	   /* enum sa_meeting; of what this end receives */
+	__u32 meeting_seq; /* its copied_seq then: another one now, and it has read beyond */
+	__u32 reserved;
 };
 
 /* One slot of the table of pairs. */

@@ -14,6 +14,7 @@
  * and taken back if it differs.
  */
 #include "claim.h"
+#include "socket.h"
 
 extern const void woken_wake_function __ksym __weak;
 
@@ -23,44 +24,27 @@ static __always_inline void note_next(__u64 at_ns)
 		control.next_look_ns = at_ns;
 }
 
-static __always_inline struct sk_psock *psock_of(struct sock *sk)
-{
-	__u64 tagged = (__u64)BPF_CORE_READ(sk, sk_user_data);
-
-	return tagged & SK_USER_DATA_PSOCK ? (struct sk_psock *)(tagged & ~SK_USER_DATA_TAGS)
-					   : NULL;
-}
-
-static __always_inline bool is_ingress_empty(struct sk_psock *psock)
-{
-	return (__u64)BPF_CORE_READ(psock, ingress_msg.next) ==
-	       (__u64)psock + bpf_core_field_offset(struct sk_psock, ingress_msg);
-}
-
 /* --- may this socket be enrolled?
  * -------------------------------------------------------------------- */
 
-#define HAS_FLAG(flags, flag) ((flags) >> bpf_core_enum_value(enum sock_flags, flag) & 1)
-
-static __always_inline __u32 obstacle_of_options(struct sock *sk)
+static __always_inline bool is_any_effective(struct cgroup *cgroup, __u64 type)
 {
-	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	unsigned long flags = BPF_CORE_READ(sk, __sk_common.skc_flags);
+	struct bpf_prog_array **arrays =
+		(void *)cgroup + bpf_core_field_offset(struct cgroup, bpf.effective);
+	struct bpf_prog_array *array = NULL;
 
-	if (HAS_FLAG(flags, SOCK_ZEROCOPY))
-		return SA_REASON_ZEROCOPY;
-	if (HAS_FLAG(flags, SOCK_RCVTSTAMP) || HAS_FLAG(flags, SOCK_RCVTSTAMPNS) ||
-	    HAS_FLAG(flags, SOCK_TIMESTAMPING_RX_SOFTWARE) ||
-	    BPF_CORE_READ_BITFIELD_PROBED(sk, sk_tsflags) ||
-	    BPF_CORE_READ_BITFIELD_PROBED(tp, recvmsg_inq))
-		return SA_REASON_TIMESTAMPS;
-	if (BPF_CORE_READ(sk, sk_rcvlowat) > 1)
-		return SA_REASON_LOWAT;
-	if (BPF_CORE_READ(sk, sk_filter))
-		return SA_REASON_FILTER;
-	if (BPF_CORE_READ_BITFIELD_PROBED(tp, repair))
-		return SA_REASON_REPAIR;
-	return SA_REASON_NONE;
+	bpf_probe_read_kernel(&array, sizeof(array), &arrays[type]);
+	return array && BPF_CORE_READ(array, items[0].prog);
+}
+
+/* IPAddressDeny=, IPIngressFilterPath=, IPAccounting= and the like, of this cgroup or one above it.
+ */
+static __always_inline bool has_ip_filter(struct cgroup *cgroup)
+{
+	return is_any_effective(cgroup, bpf_core_enum_value(enum cgroup_bpf_attach_type,
+							    CGROUP_INET_INGRESS)) ||
+	       is_any_effective(cgroup, bpf_core_enum_value(enum cgroup_bpf_attach_type,
+							    CGROUP_INET_EGRESS));
 }
 
 /* What stands against enrolling this socket at the moment; NONE if nothing does. */
@@ -82,6 +66,8 @@ static __noinline __u32 obstacle(__u64 address, __u64 cookie)
 	if (control.sock_def_readable &&
 	    (__u64)BPF_CORE_READ(sk, sk_data_ready) != control.sock_def_readable)
 		return SA_REASON_KERNEL_SOCKET;
+	if (has_ip_filter(cgroup_of(sk)))
+		return SA_REASON_FILTERED;
 	file = BPF_CORE_READ(sk, sk_socket, file);
 	if (!file)
 		return SA_REASON_NOT_ACCEPTED;
@@ -618,13 +604,6 @@ static __always_inline bool is_quiet_alone(struct sa_side *side)
 	return psock && BPF_CORE_READ(psock, refcnt.refs.counter) == 1 && is_ingress_empty(psock);
 }
 
-static __always_inline bool has_unread(__u64 address)
-{
-	struct sk_psock *psock = psock_of((struct sock *)address);
-
-	return psock && !is_ingress_empty(psock);
-}
-
 /*
  * Takes back the budget of what this end has sent, if the receiver has read it all. If a message is
  * in flight, it is paid for by what is put back.
@@ -634,12 +613,13 @@ static __always_inline void reclaim(struct sa_side *sender, struct sa_side *rece
 	__u64 charged = sender->charged_bytes;
 	struct sk_psock *psock;
 
-	if (!charged || has_unread(receiver->sk))
+	if (!charged || has_unread((struct sock *)receiver->sk))
 		return;
 	if (__sync_val_compare_and_swap(&sender->charged_bytes, charged, 0) != charged)
 		return;
 	psock = psock_of((struct sock *)sender->sk);
-	if ((psock && BPF_CORE_READ(psock, refcnt.refs.counter) != 1) || has_unread(receiver->sk)) {
+	if ((psock && BPF_CORE_READ(psock, refcnt.refs.counter) != 1) ||
+	    has_unread((struct sock *)receiver->sk)) {
 		if (!__sync_val_compare_and_swap(&sender->charged_bytes, 0, charged))
 			return;
 	}
@@ -663,21 +643,48 @@ static __always_inline void open_gate(struct sa_pair *pair, __u32 slot, __u64 no
 	tell(pair, SA_EVENT_ENROLLED, SA_REASON_NONE, now);
 }
 
-static __always_inline void drain(struct sa_pair *pair, __u32 reason, __u64 now)
+/* May TCP data reach this end at once, or would it meet redirected data in a read? */
+static __always_inline bool may_get_tcp(const struct sa_side *side)
 {
-	pair->reason = reason;
+	struct sock *sk = (struct sock *)side->sk;
+
+	return !has_unread(sk) || how_read(sk) == READING_LEVEL;
+}
+
+/* Closes the gate when that harms no reader, or after a while. */
+static __always_inline void close_gate(struct sa_pair *pair, __u64 now)
+{
+	control.leaving++;
+	note_next(now + SA_MS);
+	if (now - pair->since_ns < SA_LEAVE_NS &&
+	    !(may_get_tcp(&pair->side[SA_CLIENT]) && may_get_tcp(&pair->side[SA_SERVER])))
+		return;
 	pair->since_ns = now;
 	/* A full barrier: senders that begin from here on see it. is_quiet() waits for those that
 	 * did not. */
 	__sync_lock_test_and_set(&pair->state, SA_DRAINING);
-	note_next(now + SA_MS);
+}
+
+static __always_inline void leave(struct sa_pair *pair, __u32 reason, __u64 now)
+{
+	pair->reason = reason;
+	pair->since_ns = now;
+	__sync_lock_test_and_set(&pair->state, SA_LEAVING);
+	close_gate(pair, now);
+}
+
+static __always_inline bool is_waiting(const struct sa_side *side)
+{
+	return may_sleep_on_tcp((struct tcp_sock *)side->sk, side);
 }
 
 static __always_inline void finish_drain(struct sa_pair *pair, __u32 slot, __u64 now)
 {
-	if (!is_quiet(pair)) {
+	if (!is_quiet(pair) || is_waiting(&pair->side[SA_CLIENT]) ||
+	    is_waiting(&pair->side[SA_SERVER])) {
 		__u64 waited = now - pair->since_ns;
 
+		control.leaving++;
 		note_next(now + (waited > SA_PASS_INTERVAL_NS ? waited : SA_MS));
 		return;
 	}
@@ -765,9 +772,12 @@ static __noinline void tend(struct sa_pair *pair, __u32 slot)
 		break;
 	case SA_LIVE:
 		if (control.drain_rules >> id & 1)
-			drain(pair, control.drain_reason, now);
+			leave(pair, control.drain_reason, now);
 		else if (pair->wish)
-			drain(pair, pair->wish, now);
+			leave(pair, pair->wish, now);
+		break;
+	case SA_LEAVING:
+		close_gate(pair, now);
 		break;
 	case SA_DRAINING:
 		finish_drain(pair, slot, now);

@@ -212,6 +212,7 @@ Connection connection_of(const sa_report& client, const sa_report& server) {
             connection.state = ConnectionState::enrolled;
             connection.reason = SA_REASON_NONE;
             break;
+        case SA_LEAVING:
         case SA_DRAINING:
             connection.state = ConnectionState::draining;
             connection.reason = reason_of(client.pair_reason);
@@ -274,6 +275,7 @@ struct BpfDatapath::State {
     std::array<std::vector<Network>, 2> networks;  // what each half of the map holds
     std::array<std::set<std::uint64_t>, 2> cgroups;
     std::map<std::string, Attached> links;
+    std::vector<Link> retired;  // not wanted any more, but pairs that leave may need their program
 };
 
 BpfDatapath::State::State(const Limits& limits, std::filesystem::path cgroup_root)
@@ -366,7 +368,11 @@ void BpfDatapath::State::write_networks(const std::vector<NetworkEntry>& entries
 void BpfDatapath::State::write_rules() {
     sa_control& to = control();
     RuleMask accelerate = 0, bypass = 0;
-    std::array<sa_rule, SA_MAX_RULES> rules{};
+    // What is said of a rule that goes stays: its pairs are still leaving.
+    std::array<sa_rule, SA_MAX_RULES> rules;
+    std::ranges::copy(to.rules, rules.begin());
+    for (sa_rule& rule : rules)
+        rule.active = 0;
     std::size_t rank = 0;
     for (const PlannedRule& planned : staged->first) {
         sa_rule& rule = rules[index_of(planned.id)];
@@ -464,9 +470,18 @@ std::vector<std::string> BpfDatapath::set_membership(const Membership& membershi
     const bool swap = state_->staged.has_value();
     const std::uint32_t half = swap ? !state_->live_half() : state_->live_half();
 
-    std::erase_if(state_->links, [&](const auto& link) {
-        return !std::ranges::binary_search(membership.links, link.first);
-    });
+    // A leaving pair's reader may have to be woken by the program on its cgroup: see enum
+    // sa_meeting.
+    const bool has_pairs = state_->control().slots_busy > 0;
+    for (auto at = state_->links.begin(); at != state_->links.end();) {
+        if (std::ranges::binary_search(membership.links, at->first)) {
+            ++at;
+            continue;
+        }
+        if (has_pairs)
+            state_->retired.push_back(std::move(at->second.link));
+        at = state_->links.erase(at);
+    }
     state_->write_cgroups(membership.rules_of, half);
     if (swap) {
         state_->write_rules();
@@ -489,6 +504,7 @@ PassResult BpfDatapath::pass() {
     __atomic_store_n(&control.work_raised, 0, __ATOMIC_SEQ_CST);
     control.next_look_ns = 0;
     control.candidates = 0;
+    control.leaving = 0;
     if (__atomic_exchange_n(&control.revisit, 0, __ATOMIC_SEQ_CST) != 0)
         run(state_->revisit, "revisit the evicted ends");
     run(state_->enrol, "look at the candidates");
@@ -496,6 +512,9 @@ PassResult BpfDatapath::pass() {
     run(state_->tend, "look at the pairs");
     if (pressed)
         control.pressure = 0;
+
+    if (control.leaving == 0)
+        state_->retired.clear();
 
     PassResult result;
     if (control.next_look_ns != 0)

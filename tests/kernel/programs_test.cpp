@@ -65,8 +65,10 @@ TEST_F(Programs, Iperf3With64KiBWritesIsRedirected) {
         return !server.runs() || output_of(server).find("listening") != std::string::npos;
     }));
     ASSERT_TRUE(server.runs()) << output_of(server);
+    // A rate that the reader can follow on a busy machine, too: a full queue would hand over to
+    // TCP.
     Process client(client_place_.command(
-        {"iperf3", "--client", "127.0.0.1", "--length", "64K", "--time", "5"}));
+        {"iperf3", "--client", "127.0.0.1", "--length", "64K", "--time", "5", "--bitrate", "2G"}));
     wait_for_enrolled(1, client);
     const auto status = client.wait(std::chrono::seconds(20));
     ASSERT_TRUE(status) << "the client does not end: " << output_of(client);

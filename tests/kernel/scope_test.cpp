@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What no rule covers is left alone, while a covered connection beside it is enrolled.
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <initializer_list>
 #include <span>
 #include <thread>
@@ -109,6 +113,35 @@ TEST_F(Scope, ABypassRuleWinsIfItMatchesEitherEnd) {
         EXPECT_TRUE(!seen || seen->state == "paired") << seen->text();
         EXPECT_TRUE(!seen || seen->redirected_bytes() == 0) << seen->text();
     }
+}
+
+// What systemd attaches for IPAddressDeny= is such a program; this one lets all pass.
+TEST_F(Scope, LeavesAnEndWithAnIpFilterAlone) {
+    const std::array<bpf_insn, 2> pass_all{
+        bpf_insn{
+            .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 1},
+        bpf_insn{.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
+    const Fd filter(check(bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, "pass_all", "GPL",
+                                        pass_all.data(), pass_all.size(), nullptr),
+                          "load a filter"));
+    const TestCgroup filtered(covered_, "filtered"), below(filtered, "below");
+    const Fd directory(check(::open(filtered.directory().c_str(), O_RDONLY | O_CLOEXEC), "open"));
+    const Fd link(check(
+        bpf_link_create(filter.get(), directory.get(), BPF_CGROUP_INET_EGRESS, nullptr), "attach"));
+    start_daemon(usual_policy());
+    std::vector<TcpPair> strangers;
+    strangers.push_back(connect_pair({.client = Place(filtered), .server = Place(server_)}));
+    strangers.push_back(connect_pair({.client = Place(client_), .server = Place(below)}));
+    TcpPair covered = connect_pair(covered_route());
+    BackgroundTraffic traffic(strangers);
+    warm_up(covered);
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    for (const TcpPair& stranger : strangers) {
+        EXPECT_EQ(look(stranger).state, "paired");
+        EXPECT_EQ(look(stranger).reason, "filtered");
+    }
+    traffic.stop();
+    EXPECT_EQ(counters().at("enrolled"), 1U);
 }
 
 TEST_F(Scope, NeverEnrolsAnEndThatBlocks) {
