@@ -304,6 +304,47 @@ void full_then_read(Wire& wire) {
     wire.server.receive_all(6);
 }
 
+// The sender's probes for room have become rare by then.
+void full_for_a_while_then_read(Wire& wire) {
+    const std::string bytes = text(8 * kMiB, 3);
+    std::atomic<std::size_t> sent = 0;
+    std::thread sender([&] {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        while (sent < bytes.size() && std::chrono::steady_clock::now() < end) {
+            const ssize_t taken =
+                ::send(wire.client.fd(), &bytes[sent],
+                       std::min<std::size_t>(bytes.size() - sent, 100000), MSG_NOSIGNAL);
+            if (taken > 0)
+                sent += static_cast<std::size_t>(taken);
+            else
+                wire.client.await(POLLOUT);
+        }
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+    std::size_t got = 0;
+    std::chrono::steady_clock::duration longest{};
+    auto last = std::chrono::steady_clock::now();
+    static_cast<void>(wait_until([&] {
+        std::array<char, 65536> buffer{};
+        for (ssize_t count = 1; count > 0;) {
+            count = ::recv(wire.server.fd(), buffer.data(), buffer.size(), 0);
+            if (count <= 0)
+                break;
+            const auto now = std::chrono::steady_clock::now();
+            longest = std::max(longest, now - last);
+            last = now;
+            got += static_cast<std::size_t>(count);
+        }
+        return got >= bytes.size();
+    }));
+    sender.join();
+    wire.client.count_sent(static_cast<ssize_t>(sent.load()));
+    wire.server.say("{}, {}", got == bytes.size() ? "all arrives" : "not all arrives",
+                    longest < std::chrono::seconds(1)
+                        ? "without a stall"
+                        : fmt::format("stalled for {} ms", longest / std::chrono::milliseconds(1)));
+}
+
 // --- bad memory
 
 struct Pages {
@@ -1456,6 +1497,7 @@ const std::vector<Scenario>& scenarios() {
         {"LargeWritesOneWay", large_writes_one_way, Redirects::some},
         {"TinyReads", tiny_reads},
         {"FullThenRead", full_then_read, Redirects::some},
+        {"FullForAWhileThenRead", full_for_a_while_then_read, Redirects::some},
         {"BadBuffers", bad_buffers, Redirects::all,
          Difference{"from it may return 0, where TCP fails with EFAULT",
                     {{R"(client: send(bad) -> 0)", R"(client: send("hello") -> 5)",
