@@ -128,8 +128,11 @@ struct Life {
     std::string text;
 
     std::unique_ptr<TcpPair> pair;
-    std::uint64_t cookie = 0;  // the client's
-    std::atomic<bool> enrolled = false;
+    std::uint64_t cookie = 0;            // the client's
+    std::atomic<Time> enrolled_until{};  // as the daemon has said lately
+
+    [[nodiscard]] bool is_enrolled() const { return Clock::now() < enrolled_until.load(); }
+
     std::array<std::atomic<std::uint64_t>, 2> sent{}, received{}, messages{};
     std::array<std::atomic<bool>, 2> stopped{};  // does not read now
     std::atomic<bool> ended_by_force = false;
@@ -223,7 +226,7 @@ class Player {
             "received {}; {} ms old{}; queue and buffers seen by the end: {}",
             role_ == 0 ? "client" : "server", life_.text, name_of(life_.style),
             life_.ender == 0 ? "client" : "server", name_of(life_.ending),
-            life_.enrolled ? "enrolled" : "not enrolled", life_.sent[0].load(),
+            life_.is_enrolled() ? "enrolled" : "not enrolled", life_.sent[0].load(),
             life_.received[0].load(), life_.sent[1].load(), life_.received[1].load(),
             std::chrono::duration_cast<milliseconds>(Clock::now() - born_).count(),
             stopped_ ? ", had stopped reading" : "", life_.pair ? end_.text() : "");
@@ -240,7 +243,7 @@ class Player {
     // Light traffic while it is not enrolled, so that most bytes are redirected.
     [[nodiscard]] bool is_heavy() {
         const bool heavy =
-            life_.enrolled || (life_.heavy_by_tcp && end_.sent() < kMostWithoutWindow / 4);
+            life_.is_enrolled() || (life_.heavy_by_tcp && end_.sent() < kMostWithoutWindow / 4);
         if (heavy)
             heavy_since_ = heavy_since_ == Time{} ? Clock::now() : heavy_since_;
         else if (Clock::now() - born_ > kLightFor && heavy_since_ == Time{})
@@ -465,9 +468,10 @@ class Torture : public KernelTest {
         {
             const std::lock_guard lock(arena_.mutex);
             for (Life* life : arena_.running)
-                life->enrolled = std::any_of(all.begin(), all.end(), [&](const Seen& seen) {
-                    return seen.client.cookie == life->cookie && seen.state == "enrolled";
-                });
+                if (std::any_of(all.begin(), all.end(), [&](const Seen& seen) {
+                        return seen.client.cookie == life->cookie && seen.state == "enrolled";
+                    }))
+                    life->enrolled_until = Clock::now() + milliseconds(300);
         }
         for (const Seen& seen : all)
             for (const SeenEnd& end : {seen.client, seen.server})
@@ -479,12 +483,6 @@ class Torture : public KernelTest {
                                     numbers.at("budget_used_bytes"), numbers.at("budget_bytes")));
         if (state_of() == "active")
             now_ = counters();
-    }
-
-    void nobody_is_enrolled() {
-        const std::lock_guard lock(arena_.mutex);
-        for (Life* life : arena_.running)
-            life->enrolled = false;
     }
 
     // A new daemon counts from zero.
@@ -521,13 +519,11 @@ class Torture : public KernelTest {
         } else if (what < 88) {
             keep_counts();
             EXPECT_EQ(stop_daemon(), 0);
-            nobody_is_enrolled();
             start_daemon(policy());
             done_["restarts"]++;
         } else {
             keep_counts();
             kill_daemon();
-            nobody_is_enrolled();
             start_daemon(policy());
             done_["kills"]++;
         }
