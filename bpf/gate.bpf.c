@@ -61,6 +61,8 @@ static __always_inline __u32 peer_obstacle(struct sock *peer, __u64 cookie)
 		return SA_REASON_FILTER;
 	if (BPF_CORE_READ(peer, sk_rcvlowat) > 1)
 		return SA_REASON_LOWAT;
+	if (BPF_CORE_READ(peer, sk_peek_off) >= 0)
+		return SA_REASON_PEEK_OFF;
 	file = BPF_CORE_READ(peer, sk_socket, file);
 	if (!file)
 		return SA_REASON_PEER_GONE;

@@ -21,7 +21,7 @@ struct Difference {
 
 struct Scenario {
     // What of the bytes that it sends is redirected on an enrolled pair.
-    enum class Redirects { all, some, none };
+    enum class Redirects { all, some, none, by_kernel };
 
     std::string name;
     std::function<void(Wire&)> run;
