@@ -165,6 +165,7 @@ struct sock {
 	} sk_backlog;
 	socket_lock_t sk_lock;
 	int sk_rcvlowat;
+	int sk_peek_off;
 	struct sk_filter *sk_filter;
 	struct socket_wq *sk_wq;
 	__u8 sk_shutdown;

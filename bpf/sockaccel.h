@@ -71,6 +71,7 @@
 	X(ZEROCOPY, "zerocopy", "an end uses SO_ZEROCOPY")                                         \
 	X(TIMESTAMPS, "timestamps", "an end asks for time stamps or TCP_INQ")                      \
 	X(LOWAT, "rcvlowat", "the receiver has SO_RCVLOWAT above 1")                               \
+	X(PEEK_OFF, "peek-offset", "the receiver has SO_PEEK_OFF")                                 \
 	X(REPAIR, "repair", "an end is in TCP_REPAIR mode")                                        \
 	X(MPTCP, "mptcp", "an end is a subflow of an MPTCP connection")                            \
 	X(KERNEL_SOCKET, "kernel-socket", "an end is read by the kernel, not by a program")        \

@@ -57,6 +57,8 @@ static __always_inline __u32 obstacle_of_options(struct sock *sk)
 		return SA_REASON_TIMESTAMPS;
 	if (BPF_CORE_READ(sk, sk_rcvlowat) > 1)
 		return SA_REASON_LOWAT;
+	if (BPF_CORE_READ(sk, sk_peek_off) >= 0)
+		return SA_REASON_PEEK_OFF;
 	if (BPF_CORE_READ(sk, sk_filter))
 		return SA_REASON_FILTER;
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, repair))

@@ -180,6 +180,19 @@ TEST_F(Scope, AnOptionThatComesWhileAPairOpensKeepsItOutAsLongAsItIsSet) {
     EXPECT_EQ(counters().at("enrolled"), 1U);
 }
 
+TEST_F(Scope, LeavesASocketWithAPeekOffsetOnTcp) {
+    start_daemon(usual_policy());
+    TcpPair pair = connect_pair(covered_route());
+    const int offset = 0;
+    if (::setsockopt(pair.client.fd(), SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset) != 0)
+        GTEST_SKIP() << "TCP has no SO_PEEK_OFF on this kernel";
+    EXPECT_TRUE(wait_until([&] {
+        converse(pair, {});
+        const auto seen = find(pair);
+        return seen && seen->state == "paired" && seen->reason == "peek-offset";
+    })) << look(pair).text();
+}
+
 TEST_F(Scope, LeavesConnectionsAboveTheLimitOnTcp) {
     start_daemon("[limits]\nconnections = 3\n" + usual_policy());
     std::vector<TcpPair> pairs = Listener(covered_route()).connect(10);

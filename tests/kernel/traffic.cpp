@@ -321,7 +321,7 @@ std::size_t End::send(std::size_t bytes) {
     if (taken < 0) {
         if (errno == EAGAIN || errno == EINTR)
             return 0;
-        throw TrafficError(fmt::format("send: {}: {}", std::strerror(errno), text()));
+        throw ConnectionLost(fmt::format("send: {}: {}", std::strerror(errno), text()));
     }
     sent_ += static_cast<std::uint64_t>(taken);
     return static_cast<std::size_t>(taken);
@@ -333,7 +333,7 @@ std::size_t End::receive(std::size_t bytes) {
     if (got < 0) {
         if (errno == EAGAIN || errno == EINTR)
             return 0;
-        throw TrafficError(fmt::format("recv: {}: {}", std::strerror(errno), text()));
+        throw ConnectionLost(fmt::format("recv: {}: {}", std::strerror(errno), text()));
     }
     if (got == 0) {
         at_eof_ = true;
@@ -347,7 +347,8 @@ std::size_t End::receive(std::size_t bytes) {
 }
 
 void End::shut_down_sending() {
-    check(::shutdown(fd(), SHUT_WR), "shut down " + text());
+    if (::shutdown(fd(), SHUT_WR) != 0)
+        throw ConnectionLost(fmt::format("shutdown: {}: {}", std::strerror(errno), text()));
 }
 
 void End::set_blocking(bool blocking) {

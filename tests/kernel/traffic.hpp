@@ -28,6 +28,12 @@ class TrafficError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+// The connection failed, as a reset one does.
+class ConnectionLost : public TrafficError {
+  public:
+    using TrafficError::TrafficError;
+};
+
 // One socket of a connection, with what it sends and what it has to receive.
 class End {
   public:

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Each scenario gives the same on an enrolled pair as on plain TCP, but for the differences that
+// sockaccel(7) tells.
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <sstream>
+
+#include "kernel_test.hpp"
+#include "scenarios.hpp"
+
+namespace sockaccel::test {
+namespace {
+
+// One daemon for the whole suite, with a plain and an enrolled pair for each scenario: to enrol
+// takes more than a second.
+class Stage : public KernelTest {
+  public:
+    Stage() {
+        start_daemon(usual_policy());
+        plain_ = Listener({.client = Place(other_), .server = Place(other_)})
+                     .connect(scenarios().size());
+        enrolled_ = Listener(covered_route()).connect(scenarios().size());
+        warm_up(enrolled_, std::chrono::seconds(20));
+    }
+    ~Stage() override {
+        plain_.clear();
+        enrolled_.clear();
+        EXPECT_EQ(stop_daemon(), 0) << daemon_->output();
+    }
+
+    [[nodiscard]] TcpPair& plain(std::size_t scenario) { return plain_.at(scenario); }
+    [[nodiscard]] TcpPair& enrolled(std::size_t scenario) { return enrolled_.at(scenario); }
+    using KernelTest::counters;
+    using KernelTest::look;
+
+  private:
+    void TestBody() override {}
+
+    std::vector<TcpPair> plain_, enrolled_;
+};
+
+class Conformance : public ::testing::TestWithParam<std::size_t> {
+  protected:
+    static void SetUpTestSuite() { stage_ = std::make_unique<Stage>(); }
+    static void TearDownTestSuite() { stage_.reset(); }
+
+    static inline std::unique_ptr<Stage> stage_;
+};
+
+std::string text_of(const Transcript& transcript) {
+    std::string text;
+    for (const std::string& line : transcript)
+        text += "    " + line + "\n";
+    return text;
+}
+
+// As a reader sees it, roughly: without macros, in one line.
+std::string manual() {
+    std::ifstream page(SOCKACCEL_7);
+    std::string all, line;
+    while (std::getline(page, line)) {
+        std::istringstream words(line);
+        std::string word;
+        if (!line.empty() && line[0] == '.')
+            words >> word;  // the macro
+        while (words >> word)
+            all += word + " ";
+    }
+    return all;
+}
+
+TEST_P(Conformance, IsAsOnPlainTcp) {
+    const Scenario& scenario = scenarios()[GetParam()];
+    TcpPair& enrolled = stage_->enrolled(GetParam());
+    ASSERT_EQ(stage_->look(enrolled).state, "enrolled") << stage_->look(enrolled).text();
+
+    Wire plain(stage_->plain(GetParam()));
+    scenario.run(plain);
+    const Counts before = stage_->counters();
+    Wire accelerated(enrolled);
+    scenario.run(accelerated);
+    const Counts after = stage_->counters();
+
+    const auto redirected = after.at("redirected_bytes") - before.at("redirected_bytes");
+    if (scenario.redirects == Scenario::Redirects::all) {
+        EXPECT_EQ(redirected, accelerated.sent);
+    } else if (scenario.redirects == Scenario::Redirects::some) {
+        EXPECT_GT(redirected, 0U);
+    } else if (scenario.redirects == Scenario::Redirects::none) {
+        EXPECT_EQ(redirected, 0U);
+    }
+
+    if (!scenario.difference) {
+        EXPECT_EQ(accelerated.transcript, plain.transcript)
+            << "plain:\n"
+            << text_of(plain.transcript) << "accelerated:\n"
+            << text_of(accelerated.transcript);
+        return;
+    }
+    const Difference& difference = *scenario.difference;
+    EXPECT_NE(manual().find(difference.sentence), std::string::npos)
+        << "sockaccel(7) does not say: " << difference.sentence;
+    for (const Transcript& one : difference.accelerated)
+        EXPECT_NE(one, plain.transcript) << "this is no difference";
+    const bool is_told = std::find(difference.accelerated.begin(), difference.accelerated.end(),
+                                   accelerated.transcript) != difference.accelerated.end();
+    EXPECT_TRUE(is_told ||
+                (difference.some_kernels_do_as_plain && accelerated.transcript == plain.transcript))
+        << "plain:\n"
+        << text_of(plain.transcript) << "accelerated:\n"
+        << text_of(accelerated.transcript) << "but said to be:\n"
+        << text_of(difference.accelerated.front());
+}
+
+INSTANTIATE_TEST_SUITE_P(, Conformance, ::testing::Range(std::size_t{0}, scenarios().size()),
+                         [](const auto& test) { return scenarios()[test.param].name; });
+
+}  // namespace
+}  // namespace sockaccel::test
