@@ -141,7 +141,7 @@ static __always_inline __u32 obstacle(struct verdict *v)
 
 	if (state != SA_LIVE)
 		return state == SA_DRAINING ? SA_REASON_DRAINING : SA_REASON_PEER_GONE;
-	reason = own_obstacle(v->own);
+	reason = is_paused(v->pair->rule) ? SA_REASON_PAUSED : own_obstacle(v->own);
 	if (reason)
 		return reason;
 	reason = peer_obstacle(peer, side->cookie);

@@ -91,7 +91,8 @@
 	X(PEER_GONE, "peer-gone", "the other end is gone or has become another connection")        \
 	X(REDIRECT, "redirect-failed", "the kernel refused to redirect the message")               \
 	X(CLOSED, "closed", "the connection was closed")                                           \
-	X(STOPPED, "stopped", "the service is stopping")
+	X(STOPPED, "stopped", "the service is stopping")                                           \
+	X(PAUSED, "paused", "the rule is paused")
 
 enum sa_reason {
 #define X(symbol, name, text) SA_REASON_##symbol,
@@ -144,6 +145,7 @@ struct sa_control {
 	__u64 accelerate_rules, bypass_rules; /* masks: active rules with this action */
 	__u8 order[SA_MAX_RULES]; /* ids of all active rules; the first one decides first */
 	__u64 drain_rules;	  /* mask: pairs of these rules leave */
+	__u64 paused_rules;	  /* mask: all goes by TCP, pairs leave, nothing is enrolled */
 	__u64 budget_bytes;	  /* host-wide, for queued data and SA_MESSAGE_BYTES a message */
 	__u32 drain_reason;	  /* told for pairs that leave by drain_rules */
 	__u32 max_pairs;	  /* limits.connections; slots of the pair table */
@@ -337,6 +339,13 @@ struct sa_report {
 	__u64 queued_bytes; /* waiting to be read by this end */
 	__u32 pair_state;   /* enum sa_pair_state */
 	__u32 pair_reason;
+};
+
+/* One BPF program of the host, anybody's. */
+struct sa_program {
+	__u32 id;
+	__u32 type; /* enum bpf_prog_type */
+	char name[16];
 };
 
 #endif

@@ -187,6 +187,8 @@ static __noinline __u32 why_not(struct sa_half *half)
 	if (!rule->active || rule->action != SA_ACCELERATE ||
 	    control.drain_rules >> (half->rule & (SA_MAX_RULES - 1)) & 1)
 		return SA_REASON_POLICY;
+	if (is_paused(half->rule))
+		return SA_REASON_PAUSED;
 	reason = obstacle(half->claim[SA_CLIENT].sk, half->claim[SA_CLIENT].cookie);
 	if (reason)
 		return reason;
@@ -254,6 +256,13 @@ static __always_inline void consider(struct sa_half *half, struct sa_end *end, _
 	__u64 proven;
 	__u32 reason;
 
+	/* Resumed: looked at anew, however rarely it would be its turn. */
+	if (half->reason == SA_REASON_PAUSED && !is_paused(half->rule)) {
+		half->reason = SA_REASON_NONE;
+		half->parked = 0;
+		half->next_look_ns = now;
+		half->backoff_ns = 0;
+	}
 	if (half->parked && !half->due)
 		return;
 	if (now < half->next_look_ns) {
@@ -313,7 +322,8 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 			pair->reason = SA_REASON_BUSY;
 		return;
 	}
-	error = bpf_map_update_elem(&sockets, &key, sk, BPF_NOEXIST);
+	/* Without a program of its own, another map would share its psock with ours. */
+	error = psock_of(sk) ? -EBUSY : bpf_map_update_elem(&sockets, &key, sk, BPF_NOEXIST);
 	if (error ==
 	    -EBUSY) { /* somebody else's, or our own from before that is still being let go */
 		if (now - pair->since_ns > SA_JOIN_TIMEOUT_NS)
@@ -744,6 +754,8 @@ static __noinline void tend(struct sa_pair *pair, __u32 slot)
 		reclaim(&pair->side[0], &pair->side[1]);
 		reclaim(&pair->side[1], &pair->side[0]);
 	}
+	if (is_paused(id) && !pair->wish && (pair->state == SA_OPENING || pair->state == SA_LIVE))
+		pair->wish = SA_REASON_PAUSED;
 	switch (pair->state) {
 	case SA_JOINING:
 		if (pair->reason)
