@@ -131,6 +131,23 @@ static __always_inline __u32 room(struct verdict *v)
 	return SA_REASON_NONE;
 }
 
+/*
+ * Conntrack sees nothing of what is redirected. Were it to forget the connection, NAT would give
+ * the next packet by TCP another address, and a firewall would drop it: tests/kernel/nat_test.cpp.
+ */
+static __always_inline bool is_conntrack_due(struct sa_pair *pair)
+{
+	__u64 now;
+
+	if (!pair->tracked_ns)
+		return false;
+	now = bpf_ktime_get_coarse_ns();
+	if ((__s64)(now - pair->tracked_ns) < (__s64)SA_CONNTRACK_NS)
+		return false;
+	pair->tracked_ns = now;
+	return true;
+}
+
 static __always_inline __u32 obstacle(struct verdict *v)
 {
 	struct sa_side *side = &v->pair->side[!(v->end->role & 1)];
@@ -151,6 +168,8 @@ static __always_inline __u32 obstacle(struct verdict *v)
 		return SA_REASON_ORDER;
 	v->queued = (__u32)BPF_CORE_READ(peer, sk_backlog.rmem_alloc.counter);
 	v->is_queue_empty = !v->queued;
+	if (v->is_queue_empty && is_conntrack_due(v->pair))
+		return SA_REASON_CONNTRACK;
 	return room(v);
 }
 

@@ -47,6 +47,7 @@
 #define SA_LOSING_NS	       (10 * SA_SEC) /* a pattern that does not gain is borne this long */
 #define SA_COOL_DOWN_NS	       (60 * SA_SEC) /* after an eviction; doubles each time */
 #define SA_COOL_DOWN_MAX_SHIFT 6
+#define SA_CONNTRACK_NS	       (2 * SA_SEC) /* conntrack sees a message this often */
 
 /*
  * Why a connection is not accelerated, or why one message went by TCP.
@@ -92,7 +93,8 @@
 	X(REDIRECT, "redirect-failed", "the kernel refused to redirect the message")               \
 	X(CLOSED, "closed", "the connection was closed")                                           \
 	X(STOPPED, "stopped", "the service is stopping")                                           \
-	X(PAUSED, "paused", "the rule is paused")
+	X(PAUSED, "paused", "the rule is paused")                                                  \
+	X(CONNTRACK, "conntrack", "conntrack on the way has to see a message now and then")
 
 enum sa_reason {
 #define X(symbol, name, text) SA_REASON_##symbol,
@@ -285,7 +287,8 @@ struct sa_pair {
 	__u32 wish;		/* enum sa_reason: why it shall leave; 0: it shall not */
 	__u32 told;		/* enrolled was counted, left is still to be */
 	struct sa_tuple client; /* as the client sees the connection */
-	__u32 reserved[2];
+	__u64 netns;		/* of the end that joined last */
+	__u64 tracked_ns; /* a message was left to TCP for conntrack's sake; 0: none on the way */
 	struct sa_side side[2]; /* by enum sa_role */
 };
 

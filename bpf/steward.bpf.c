@@ -219,6 +219,18 @@ static __always_inline void put_aside(struct sa_half *half, __u32 reason, __u64 
 	half->parked = 1;
 }
 
+/* Without NAT between them, each end's addresses are the other one's, mirrored. */
+static __always_inline bool is_translated(const struct sa_half *half)
+{
+	const struct sa_tuple *client = &half->claim[SA_CLIENT].tuple;
+	const struct sa_tuple *server = &half->claim[SA_SERVER].tuple;
+
+	return client->local_port != server->remote_port ||
+	       client->remote_port != server->local_port ||
+	       !is_same_address(client->local, server->remote) ||
+	       !is_same_address(client->remote, server->local);
+}
+
 static __always_inline bool take_slot(struct sa_half *half, const struct sa_key *key, __u64 now)
 {
 	struct sa_pair *pair;
@@ -241,6 +253,7 @@ static __always_inline bool take_slot(struct sa_half *half, const struct sa_key 
 	pair->rule = half->rule;
 	pair->key = *key;
 	pair->client = half->claim[SA_CLIENT].tuple;
+	pair->tracked_ns = is_translated(half) ? now : 0;
 	pair->inserted = pair->reason = pair->wish = pair->told = 0;
 	pair->since_ns = now;
 	pair->state = SA_JOINING;
@@ -345,6 +358,9 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 	end->sample_messages = end->sample_bytes = end->sample_tcp = end->sample_peer_messages = 0;
 	end->samples = 0;
 	end->losing_since_ns = 0;
+	if (pair->inserted && pair->netns != end->netns)
+		pair->tracked_ns = now; /* there may be a firewall between them */
+	pair->netns = end->netns;
 	pair->inserted |= bit;
 	if (pair->inserted != 3)
 		return;
