@@ -342,7 +342,8 @@ TEST_F(EngineTest, RunsAPassEarlierWhenWorkComes) {
 
 TEST_F(EngineTest, TakesNoMoreThanOneTwentiethOfTheTime) {
     datapath.pass_results = {[](Instant at) {
-        while (now() < at + 10ms) {
+        const Instant begin = cpu_time();  // a busy host may give it less than the clock says
+        while (cpu_time() < begin + 10ms) {
         }
         return PassResult{at, 1, 0};
     }};
