@@ -111,8 +111,10 @@ TEST_F(Pause, EnrolsNothingNewUntilItIsResumed) {
     std::vector<TcpPair> pairs;
     pairs.push_back(std::move(opening));
     pairs.push_back(std::move(fresh));
+    ASSERT_TRUE(wait_until([this] { return status().at("pairs") == 0; }));
     BackgroundTraffic traffic(pairs);
-    std::this_thread::sleep_for(1500ms);
+    EXPECT_FALSE(wait_until([this] { return status().at("pairs") > 0; }, 2s))
+        << "a pair is on its way into the kernel's table";
     traffic.stop();
     EXPECT_EQ(counters().at("enrolled"), 0U);
     daemon_->manager().Resume("");
