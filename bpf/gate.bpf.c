@@ -43,7 +43,7 @@ static __always_inline __u32 own_obstacle(struct tcp_sock *own)
 	if (BPF_CORE_READ_BITFIELD(own, repair))
 		return SA_REASON_REPAIR;
 	if (HAS_FLAG(sk->__sk_common.skc_flags, SOCK_ZEROCOPY))
-		return SA_REASON_ZEROCOPY; /* its completions would never come */
+		return SA_REASON_ZEROCOPY;
 	return SA_REASON_NONE;
 }
 
@@ -156,6 +156,23 @@ static __always_inline __u32 room(struct verdict *v)
 	return SA_REASON_NONE;
 }
 
+/*
+ * Conntrack sees nothing of what is redirected. Were it to forget the connection, NAT would give
+ * the next packet by TCP another address, and a firewall would drop it: tests/kernel/nat_test.cpp.
+ */
+static __always_inline bool is_conntrack_due(struct sa_pair *pair)
+{
+	__u64 now;
+
+	if (!pair->tracked_ns)
+		return false;
+	now = bpf_ktime_get_coarse_ns();
+	if ((__s64)(now - pair->tracked_ns) < (__s64)SA_CONNTRACK_NS)
+		return false;
+	pair->tracked_ns = now;
+	return true;
+}
+
 static __always_inline __u32 obstacle(struct verdict *v)
 {
 	struct sa_side *side = &v->pair->side[!(v->end->role & 1)];
@@ -174,7 +191,7 @@ static __always_inline __u32 obstacle(struct verdict *v)
 	 * reader. */
 	if (state == SA_DRAINING || (state == SA_LEAVING && (side->meeting || !has_unread(peer))))
 		return SA_REASON_DRAINING;
-	reason = own_obstacle(v->own);
+	reason = is_paused(v->pair->rule) ? SA_REASON_PAUSED : own_obstacle(v->own);
 	if (reason)
 		return reason;
 	reason = peer_obstacle(peer);
@@ -184,7 +201,17 @@ static __always_inline __u32 obstacle(struct verdict *v)
 		return SA_REASON_ORDER;
 	v->queued = (__u32)BPF_CORE_READ(peer, sk_backlog.rmem_alloc.counter);
 	v->is_queue_empty = !v->queued;
+	if (v->is_queue_empty && is_conntrack_due(v->pair))
+		return SA_REASON_CONNTRACK;
 	return room(v);
+}
+
+static __always_inline void wish_out(struct sa_pair *pair, __u32 reason)
+{
+	if (pair->wish || pair->state != SA_LIVE)
+		return;
+	pair->wish = reason;
+	raise_work();
 }
 
 /*
@@ -192,7 +219,7 @@ static __always_inline __u32 obstacle(struct verdict *v)
  * see enum sa_meeting. pair.bpf.c wakes the reader, and a pair with a slow edge-triggered reader is
  * not worth that twice.
  */
-static __always_inline void note_meeting(struct verdict *v)
+static __always_inline void note_meeting(struct verdict *v, __u32 reason)
 {
 	struct sa_side *receiver = &v->pair->side[!(v->end->role & 1)];
 	struct tcp_sock *peer_tp = (struct tcp_sock *)v->peer;
@@ -203,10 +230,9 @@ static __always_inline void note_meeting(struct verdict *v)
 	reading = how_read(v->peer);
 	receiver->meeting_seq = BPF_CORE_READ(peer_tp, copied_seq);
 	receiver->meeting = reading == READING_LEVEL ? SA_HARMLESS_MEETING : SA_MEETING;
-	if (reading != READING_EDGE || v->pair->wish || v->pair->state != SA_LIVE)
-		return;
-	v->pair->wish = SA_REASON_EDGE;
-	raise_work();
+	if (reading == READING_EDGE && (reason == SA_REASON_QUEUE || reason == SA_REASON_MESSAGES ||
+					reason == SA_REASON_BUDGET || reason == SA_REASON_PRESSURE))
+		wish_out(v->pair, SA_REASON_EDGE);
 }
 
 /*
@@ -232,10 +258,8 @@ static __always_inline void judge(struct sa_end *end, struct sa_pair *pair)
 	if (!end->losing_since_ns)
 		end->losing_since_ns = now;
 	/* What was only tried and turns out small need not be borne. */
-	if (pair->wish || (!is_first && now - end->losing_since_ns < SA_LOSING_NS))
-		return;
-	pair->wish = SA_REASON_COOLING;
-	raise_work();
+	if (is_first || now - end->losing_since_ns >= SA_LOSING_NS)
+		wish_out(pair, SA_REASON_COOLING);
 }
 
 static __always_inline void count(struct verdict *v, __u32 reason)
@@ -298,9 +322,11 @@ int sa_gate(struct sk_msg_md *msg)
 			reason = SA_REASON_REDIRECT;
 	}
 	if (reason)
-		note_meeting(&v);
+		note_meeting(&v, reason);
 	else if (v.pair->side[!(v.end->role & 1)].meeting)
 		v.pair->side[!(v.end->role & 1)].meeting = SA_NO_MEETING; /* all TCP data is read */
+	if (reason == SA_REASON_ZEROCOPY)
+		wish_out(v.pair, reason); /* in the map, completions would not come by TCP either */
 	count(&v, reason);
 	return SK_PASS;
 }

@@ -164,6 +164,11 @@ static __always_inline void raise_work(void)
 	bpf_ringbuf_output(&work, &one, sizeof(one), BPF_RB_FORCE_WAKEUP);
 }
 
+static __always_inline bool is_paused(__u32 rule)
+{
+	return *(volatile __u64 *)&control.paused_rules >> (rule & (SA_MAX_RULES - 1)) & 1;
+}
+
 static __always_inline struct sa_pair *pair_at(__u32 slot, __u32 generation)
 {
 	struct sa_pair *pair = bpf_map_lookup_elem(&pairs, &slot);

@@ -48,6 +48,7 @@
 #define SA_COOL_DOWN_NS	       (60 * SA_SEC) /* after an eviction; doubles each time */
 #define SA_COOL_DOWN_MAX_SHIFT 6
 #define SA_LEAVE_NS	       (1 * SA_SEC) /* a pair that leaves waits this long for an empty queue */
+#define SA_CONNTRACK_NS	       (2 * SA_SEC) /* conntrack sees a message this often */
 
 /*
  * Why a connection is not accelerated, or why one message went by TCP.
@@ -97,7 +98,9 @@
 	X(PEER_GONE, "peer-gone", "the other end is gone or has become another connection")        \
 	X(REDIRECT, "redirect-failed", "the kernel refused to redirect the message")               \
 	X(CLOSED, "closed", "the connection was closed")                                           \
-	X(STOPPED, "stopped", "the service is stopping")
+	X(STOPPED, "stopped", "the service is stopping")                                           \
+	X(PAUSED, "paused", "the rule is paused")                                                  \
+	X(CONNTRACK, "conntrack", "conntrack on the way has to see a message now and then")
 
 enum sa_reason {
 #define X(symbol, name, text) SA_REASON_##symbol,
@@ -150,6 +153,7 @@ struct sa_control {
 	__u64 accelerate_rules, bypass_rules; /* masks: active rules with this action */
 	__u8 order[SA_MAX_RULES]; /* ids of all active rules; the first one decides first */
 	__u64 drain_rules;	  /* mask: pairs of these rules leave */
+	__u64 paused_rules;	  /* mask: all goes by TCP, pairs leave, nothing is enrolled */
 	__u64 budget_bytes;	  /* host-wide, for queued data and SA_MESSAGE_BYTES a message */
 	__u32 drain_reason;	  /* told for pairs that leave by drain_rules */
 	__u32 max_pairs;	  /* limits.connections; slots of the pair table */
@@ -307,7 +311,8 @@ struct sa_pair {
 	__u32 wish;		/* enum sa_reason: why it shall leave; 0: it shall not */
 	__u32 told;		/* enrolled was counted, left is still to be */
 	struct sa_tuple client; /* as the client sees the connection */
-	__u32 reserved[2];
+	__u64 netns;		/* of the end that joined last */
+	__u64 tracked_ns; /* a message was left to TCP for conntrack's sake; 0: none on the way */
 	struct sa_side side[2]; /* by enum sa_role */
 };
 
@@ -361,6 +366,13 @@ struct sa_report {
 	__u64 queued_bytes; /* waiting to be read by this end */
 	__u32 pair_state;   /* enum sa_pair_state */
 	__u32 pair_reason;
+};
+
+/* One BPF program of the host, anybody's. */
+struct sa_program {
+	__u32 id;
+	__u32 type; /* enum bpf_prog_type */
+	char name[16];
 };
 
 #endif

@@ -173,6 +173,8 @@ static __noinline __u32 why_not(struct sa_half *half)
 	if (!rule->active || rule->action != SA_ACCELERATE ||
 	    control.drain_rules >> (half->rule & (SA_MAX_RULES - 1)) & 1)
 		return SA_REASON_POLICY;
+	if (is_paused(half->rule))
+		return SA_REASON_PAUSED;
 	reason = obstacle(half->claim[SA_CLIENT].sk, half->claim[SA_CLIENT].cookie);
 	if (reason)
 		return reason;
@@ -203,6 +205,18 @@ static __always_inline void put_aside(struct sa_half *half, __u32 reason, __u64 
 	half->parked = 1;
 }
 
+/* Without NAT between them, each end's addresses are the other one's, mirrored. */
+static __always_inline bool is_translated(const struct sa_half *half)
+{
+	const struct sa_tuple *client = &half->claim[SA_CLIENT].tuple;
+	const struct sa_tuple *server = &half->claim[SA_SERVER].tuple;
+
+	return client->local_port != server->remote_port ||
+	       client->remote_port != server->local_port ||
+	       !is_same_address(client->local, server->remote) ||
+	       !is_same_address(client->remote, server->local);
+}
+
 static __always_inline bool take_slot(struct sa_half *half, const struct sa_key *key, __u64 now)
 {
 	struct sa_pair *pair;
@@ -225,6 +239,7 @@ static __always_inline bool take_slot(struct sa_half *half, const struct sa_key 
 	pair->rule = half->rule;
 	pair->key = *key;
 	pair->client = half->claim[SA_CLIENT].tuple;
+	pair->tracked_ns = is_translated(half) ? now : 0;
 	pair->inserted = pair->reason = pair->wish = pair->told = 0;
 	pair->since_ns = now;
 	pair->state = SA_JOINING;
@@ -240,6 +255,13 @@ static __always_inline void consider(struct sa_half *half, struct sa_end *end, _
 	__u64 proven;
 	__u32 reason;
 
+	/* Resumed: looked at anew, however rarely it would be its turn. */
+	if (half->reason == SA_REASON_PAUSED && !is_paused(half->rule)) {
+		half->reason = SA_REASON_NONE;
+		half->parked = 0;
+		half->next_look_ns = now;
+		half->backoff_ns = 0;
+	}
 	if (half->parked && !half->due)
 		return;
 	if (now < half->next_look_ns) {
@@ -299,7 +321,8 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 			pair->reason = SA_REASON_BUSY;
 		return;
 	}
-	error = bpf_map_update_elem(&sockets, &key, sk, BPF_NOEXIST);
+	/* Without a program of its own, another map would share its psock with ours. */
+	error = psock_of(sk) ? -EBUSY : bpf_map_update_elem(&sockets, &key, sk, BPF_NOEXIST);
 	if (error ==
 	    -EBUSY) { /* somebody else's, or our own from before that is still being let go */
 		if (now - pair->since_ns > SA_JOIN_TIMEOUT_NS)
@@ -321,6 +344,9 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 	end->sample_messages = end->sample_bytes = end->sample_tcp = end->sample_peer_messages = 0;
 	end->samples = 0;
 	end->losing_since_ns = 0;
+	if (pair->inserted && pair->netns != end->netns)
+		pair->tracked_ns = now; /* there may be a firewall between them */
+	pair->netns = end->netns;
 	pair->inserted |= bit;
 	if (pair->inserted != 3)
 		return;
@@ -751,6 +777,8 @@ static __noinline void tend(struct sa_pair *pair, __u32 slot)
 		reclaim(&pair->side[0], &pair->side[1]);
 		reclaim(&pair->side[1], &pair->side[0]);
 	}
+	if (is_paused(id) && !pair->wish && (pair->state == SA_OPENING || pair->state == SA_LIVE))
+		pair->wish = SA_REASON_PAUSED;
 	switch (pair->state) {
 	case SA_JOINING:
 		if (pair->reason)

@@ -218,6 +218,8 @@ StatusReport Client::status() {
         read(status, "budget_used_bytes", report.budget_used_bytes);
         read(status, "budget_bytes", report.budget_bytes);
         read(status, "halves_expired", report.halves_expired);
+        read(status, "foreign", report.foreign);
+        read(status, "paused", report.paused);
         read(status, "problems", report.problems);
         report.generation = state_->manager->Generation();
     });
@@ -255,6 +257,14 @@ ConnectionsReport Client::connections() {
 
 std::vector<std::string> Client::reload() {
     return call("reload", [this] { return state_->manager->Reload(); });
+}
+
+void Client::pause(const std::string& rule) {
+    call("pause", [&] { state_->manager->Pause(rule); });
+}
+
+void Client::resume(const std::string& rule) {
+    call("resume", [&] { state_->manager->Resume(rule); });
 }
 
 void Client::monitor(const std::function<void()>& ready,

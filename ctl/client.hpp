@@ -35,6 +35,8 @@ class Client {
     [[nodiscard]] StatusReport status();
     [[nodiscard]] std::vector<RuleReport> rules();  // in deciding order
     [[nodiscard]] ConnectionsReport connections();
+    void pause(const std::string& rule);  // "": everything
+    void resume(const std::string& rule);
     std::vector<std::string> reload();  // what changed, a line each
 
     // Gives events to `sink` until SIGINT or SIGTERM, which stay blocked. Calls `ready` once when

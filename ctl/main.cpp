@@ -25,6 +25,7 @@ struct Options {
     bool is_json = false;
     bool is_wide = false;
     std::string file;
+    std::string rule;  // "": all of them
 };
 
 // Flushed at once: a monitor's reader wants each line when it happens.
@@ -58,6 +59,16 @@ int connections(const Options& options) {
 int reload(const Options& options) {
     const auto changes = connect(options).reload();
     print(options.is_json ? ctl::changes_json(changes) : ctl::changes_text(changes));
+    return EXIT_SUCCESS;
+}
+
+int pause(const Options& options) {
+    connect(options).pause(options.rule);
+    return EXIT_SUCCESS;
+}
+
+int resume(const Options& options) {
+    connect(options).resume(options.rule);
     return EXIT_SUCCESS;
 }
 
@@ -100,6 +111,10 @@ int run(int argc, char** argv) {
     add("connections", "covered connections, and why they are not accelerated (root)", connections)
         ->add_flag("--wide", options.is_wide, "with cgroups, socket cookies and users");
     add("reload", "read the policy again (root)", reload);
+    add("pause", "leave everything, or one rule, to TCP until it is resumed (root)", pause)
+        ->add_option("RULE", options.rule, "the rule; none: everything");
+    add("resume", "end a pause (root)", resume)
+        ->add_option("RULE", options.rule, "the rule; none: everything");
     add("check", "say what a policy file means, or what is wrong with it; offline", check_file)
         ->add_option("FILE", options.file, "the policy, such as /etc/sockaccel.toml")
         ->required();

@@ -126,6 +126,10 @@ std::string notes(const std::vector<RuleReport>& rules) {
     return result;
 }
 
+std::string paused_text(const std::vector<std::string>& paused) {
+    return paused.front().empty() ? "everything" : joined(paused, "");
+}
+
 constexpr const char* kNoRules = "no rules: nothing is accelerated, see sockaccel.toml(5)\n";
 
 // --- JSON
@@ -245,11 +249,18 @@ std::string status_text(const StatusReport& status) {
     result +=
         fmt::format("memory       {} of {} used by queued data\n",
                     format_bytes(status.budget_used_bytes), format_bytes(status.budget_bytes));
+    if (!status.paused.empty())
+        result += fmt::format("paused       {}\n", one_line(paused_text(status.paused)));
     result +=
         fmt::format("problems     {}\n",
                     status.problems.empty() ? "none" : std::to_string(status.problems.size()));
     for (const std::string& problem : status.problems)
         result += fmt::format("  {}\n", one_line(problem));
+    if (!status.foreign.empty())
+        result +=
+            fmt::format("foreign      {} of others\n", counted(status.foreign.size(), "program"));
+    for (const std::string& program : status.foreign)
+        result += fmt::format("  {}\n", one_line(program));
     result += "\n";
     if (status.rules.empty())
         return result + kNoRules;
@@ -271,6 +282,8 @@ std::string status_json(const StatusReport& status) {
                  {"policy_file", status.policy_file},
                  {"generation", status.generation},
                  {"well", status.is_well()},
+                 {"paused", status.paused},
+                 {"foreign", status.foreign},
                  {"problems", status.problems},
                  {"pairs", status.pairs},
                  {"budget_used_bytes", status.budget_used_bytes},

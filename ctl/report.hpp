@@ -14,7 +14,7 @@ using Counts = std::map<std::string, std::uint64_t>;
 
 struct RuleReport {
     std::string name;
-    std::string state, why;  // active, waiting, refused; "" if active
+    std::string state, why;  // active, waiting, paused, refused; "" if active
     std::string action;
     std::int32_t priority = 0;
     std::vector<std::string> cgroups, ports, networks, tolerate;
@@ -38,6 +38,8 @@ struct StatusReport {
     std::uint32_t pairs = 0;
     std::uint64_t budget_used_bytes = 0, budget_bytes = 0;
     std::uint64_t halves_expired = 0;
+    std::vector<std::string> foreign;  // other people's programs
+    std::vector<std::string> paused;   // names; one that is empty: everything
     std::vector<std::string> problems;
 
     // Nothing is wrong, and every rule may run.

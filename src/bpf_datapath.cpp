@@ -89,6 +89,31 @@ Link owned(T* link, const std::string& act) {
     return Link(link);
 }
 
+// What the inventory cannot name: gone in between, or of another BPF token's world.
+std::string title(const char* type, std::uint32_t id,
+                  const std::map<std::uint32_t, sa_program>& programs) {
+    std::string text = std::string(type) + " program " + std::to_string(id);
+    const auto found = programs.find(id);
+    if (found == programs.end() || found->second.name[0] == '\0')
+        return text;
+    const char* name = found->second.name;
+    return text + " (" + std::string(name, ::strnlen(name, sizeof found->second.name)) + ")";
+}
+
+// Ids of the sock_ops programs attached to this very cgroup, or with BPF_F_QUERY_EFFECTIVE of all
+// that run for it. None if it is gone.
+std::vector<std::uint32_t> sock_ops_on(const std::filesystem::path& cgroup, std::uint32_t flags) {
+    const Fd directory(::open(cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    constexpr std::uint32_t kMost = 256;  // the kernel allows 64 a cgroup
+    std::vector<std::uint32_t> ids(kMost);
+    std::uint32_t count = kMost;
+    if (!directory || bpf_prog_query(directory.get(), BPF_CGROUP_SOCK_OPS, flags, nullptr,
+                                     ids.data(), &count) != 0)
+        return {};
+    ids.resize(count);
+    return ids;
+}
+
 Link iterate(bpf_program* program, const bpf_map* map) {
     bpf_iter_link_info info{};
     info.map.map_fd = static_cast<__u32>(bpf_map__fd(map));
@@ -254,6 +279,7 @@ struct BpfDatapath::State {
     void write_rules();
     void clear_counters(RuleId id);
     void write_cgroups(const std::map<std::uint64_t, RuleMask>& rules_of, std::uint32_t half);
+    [[nodiscard]] std::map<std::uint32_t, sa_program> programs_of_others() const;
     void attach(const std::string& path, std::vector<std::string>& failures);
 
     [[nodiscard]] sa_control& control() const { return skeleton->bss->control; }
@@ -266,7 +292,7 @@ struct BpfDatapath::State {
 
     std::filesystem::path root;
     Skeleton skeleton;
-    Link enrol, revisit, tend, list, learn;
+    Link enrol, revisit, tend, list, learn, inventory;
     Ring ring;
     bool pass_wanted = false;
     const std::function<void(const ConnectionEvent&)>* sink = nullptr;
@@ -274,7 +300,8 @@ struct BpfDatapath::State {
         staged;                                    // for the next set_membership()
     std::array<std::vector<Network>, 2> networks;  // what each half of the map holds
     std::array<std::set<std::uint64_t>, 2> cgroups;
-    std::map<std::string, Attached> links;
+    std::vector<std::string> wanted_links;
+    std::map<std::string, Attached> links;  // those that could be attached
     std::vector<Link> retired;  // not wanted any more, but pairs that leave may need their program
 };
 
@@ -296,6 +323,8 @@ BpfDatapath::State::State(const Limits& limits, std::filesystem::path cgroup_roo
     tend = iterate(programs.sa_tend, maps.once);
     list = iterate(programs.sa_list, maps.ends);
     learn = iterate(programs.sa_learn, maps.own_sockets);
+    inventory = owned(bpf_program__attach_iter(programs.sa_inventory, nullptr),
+                      "attach the iterator sa_inventory");
     learn_from_own_socket();
 
     ring.reset(ring_buffer__new(
@@ -489,6 +518,7 @@ std::vector<std::string> BpfDatapath::set_membership(const Membership& membershi
         __atomic_store_n(&state_->control().revisit, 1, __ATOMIC_SEQ_CST);
         state_->staged.reset();
     }
+    state_->wanted_links = membership.links;
     for (const std::string& path : membership.links)
         state_->attach(path, failures);
     return failures;
@@ -497,6 +527,10 @@ std::vector<std::string> BpfDatapath::set_membership(const Membership& membershi
 void BpfDatapath::drain(RuleMask rules, Reason reason) {
     state_->control().drain_reason = reason;
     __atomic_store_n(&state_->control().drain_rules, rules, __ATOMIC_SEQ_CST);
+}
+
+void BpfDatapath::pause(RuleMask rules) {
+    __atomic_store_n(&state_->control().paused_rules, rules, __ATOMIC_SEQ_CST);
 }
 
 PassResult BpfDatapath::pass() {
@@ -586,6 +620,57 @@ Totals BpfDatapath::totals() {
     totals.halves_expired = control.half_expired;
     totals.pairs = control.slots_busy;
     return totals;
+}
+
+std::map<std::uint32_t, sa_program> BpfDatapath::State::programs_of_others() const {
+    std::set<std::uint32_t> own;
+    bpf_program* program = nullptr;
+    while ((program = bpf_object__next_program(skeleton->obj, program)) != nullptr) {
+        bpf_prog_info info{};
+        std::uint32_t size = sizeof info;
+        check(bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size),
+              std::string("ask for the program ") + bpf_program__name(program));
+        own.insert(info.id);
+    }
+    const std::string bytes = run(inventory, "list the host's BPF programs");
+    std::map<std::uint32_t, sa_program> others;
+    for (std::size_t at = 0; at + sizeof(sa_program) <= bytes.size(); at += sizeof(sa_program)) {
+        sa_program one{};
+        std::memcpy(&one, bytes.data() + at, sizeof one);
+        if (!own.contains(one.id))
+            others.emplace(one.id, one);
+    }
+    return others;
+}
+
+std::vector<std::string> BpfDatapath::foreign() {
+    const auto others = state_->programs_of_others();
+    std::set<std::string> cgroups;  // with those above
+    for (const std::string& path : state_->wanted_links)
+        for (std::string at = path;; at = std::filesystem::path(at).parent_path()) {
+            cgroups.insert(at);
+            if (at.empty())
+                break;
+        }
+
+    std::vector<std::string> lines;
+    std::set<std::uint32_t> placed;
+    for (const std::string& cgroup : cgroups)
+        for (const std::uint32_t id : sock_ops_on(state_->root / cgroup, 0)) {
+            if (!others.contains(id))
+                continue;
+            placed.insert(id);
+            lines.push_back(title("sock_ops", id, others) + " on cgroup /" + cgroup);
+        }
+    // In a container the topmost cgroup that can be seen may have others above it.
+    for (const std::string& path : state_->wanted_links)
+        for (const std::uint32_t id : sock_ops_on(state_->root / path, BPF_F_QUERY_EFFECTIVE))
+            if (others.contains(id) && placed.insert(id).second)
+                lines.push_back(title("sock_ops", id, others) + " on a cgroup above the root");
+    for (const auto& [id, program] : others)
+        if (program.type == BPF_PROG_TYPE_SK_MSG)
+            lines.push_back(title("sk_msg", id, others));
+    return lines;
 }
 
 }  // namespace sockaccel

@@ -21,6 +21,7 @@ class BpfDatapath final : public Datapath {
     void set_tables(const Tables& tables, const Limits& limits) override;
     std::vector<std::string> set_membership(const Membership& membership) override;
     void drain(RuleMask rules, Reason reason) override;
+    void pause(RuleMask rules) override;
     PassResult pass() override;
     [[nodiscard]] int event_fd() const override;
     bool take_events(const std::function<void(const ConnectionEvent&)>& sink) override;
@@ -28,6 +29,7 @@ class BpfDatapath final : public Datapath {
     [[nodiscard]] std::vector<Connection> connections() override;
     [[nodiscard]] RuleCounters counters(RuleId rule) override;
     [[nodiscard]] Totals totals() override;
+    [[nodiscard]] std::vector<std::string> foreign() override;
 
   private:
     struct State;

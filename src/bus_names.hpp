@@ -10,6 +10,7 @@ namespace sockaccel {
 inline constexpr const char* kBusName = "org.sockaccel1";
 inline constexpr const char* kManagerPath = "/org/sockaccel1";
 inline constexpr const char* kErrorInvalidPolicy = "org.sockaccel1.Error.InvalidPolicy";
+inline constexpr const char* kErrorNoSuchRule = "org.sockaccel1.Error.NoSuchRule";
 inline constexpr const char* kErrorFailed = "org.sockaccel1.Error.Failed";
 
 // The object of the rule with this name: "/org/sockaccel1/rule/NAME", escaped as

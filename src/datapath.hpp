@@ -46,6 +46,10 @@ class Datapath {
     // Pairs of these rules leave, for this reason, within the next passes; 0 ends it.
     virtual void drain(RuleMask rules, Reason reason) = 0;
 
+    // From now on the gate leaves every message of these rules to TCP, and nothing of them is
+    // enrolled; their pairs leave within the next passes. For all other rules that ends.
+    virtual void pause(RuleMask rules) = 0;
+
     // One pass of the steward over candidates and pairs.
     virtual PassResult pass() = 0;
 
@@ -61,6 +65,11 @@ class Datapath {
     [[nodiscard]] virtual std::vector<Connection> connections() = 0;
     [[nodiscard]] virtual RuleCounters counters(RuleId rule) = 0;
     [[nodiscard]] virtual Totals totals() = 0;
+
+    // Other people's programs that work, or might, on the same connections, a line each, such as
+    // "sock_ops program 123 (theirs) on cgroup /system.slice": those attached to a cgroup that this
+    // is attached to or to one above, and every owner of sockets' sk_msg hook.
+    [[nodiscard]] virtual std::vector<std::string> foreign() = 0;
 };
 
 }  // namespace sockaccel

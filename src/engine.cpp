@@ -31,6 +31,8 @@ std::string_view to_string(RuleState state) {
             return "waiting";
         case RuleState::refused:
             return "refused";
+        case RuleState::paused:
+            return "paused";
     }
     return "?";
 }
@@ -57,15 +59,19 @@ std::vector<std::string> Engine::apply(const Policy& policy) {
     const RuleMask old = leaving(tables_, tables);
 
     try {
+        tell_paused(told_paused_ | paused_ids(tables));  // before a rule of this name begins
         free_ids(old & ids);
         enforce(tables, policy.limits, (leaving_ | old) & ~ids);
     } catch (...) {
         enforce(tables_, policy_.limits, leaving_);
+        tell_paused(paused_ids(tables_));
         throw;
     }
     leaving_ = (leaving_ | old) & ~ids;
     tables_ = std::move(tables);
     policy_ = policy;
+    tell_paused(paused_ids(tables_));
+    look_for_foreign();
     pass_at(now());
     if (changed_)
         changed_();
@@ -90,6 +96,31 @@ void Engine::free_ids(RuleMask reused) {
     pass();  // a pair that has begun to leave does not turn back
 }
 
+void Engine::pause(const Paused& paused) {
+    paused_ = paused;
+    if (const RuleMask ids = paused_ids(tables_); ids != told_paused_) {
+        tell_paused(ids);
+        pass();  // at once: somebody waits for it
+    }
+    if (changed_)
+        changed_();
+}
+
+RuleMask Engine::paused_ids(const Tables& tables) const {
+    RuleMask ids = 0;
+    for (const PlannedRule& planned : tables.rules)
+        if (paused_.has(planned.rule.name))
+            ids |= mask_of(planned.id);
+    return ids;
+}
+
+void Engine::tell_paused(RuleMask ids) {
+    if (ids == told_paused_)
+        return;
+    datapath_.pause(ids);
+    told_paused_ = ids;
+}
+
 void Engine::place_links() {
     report(datapath_.set_membership(place(tables_, cgroups_.selected())));
 }
@@ -102,6 +133,7 @@ void Engine::take_in_tree() {
             return;
         place_links();
         is_tree_stale_ = false;
+        look_for_foreign();
     } catch (const std::system_error& error) {
         is_tree_stale_ = true;
         report({std::string("cgroups that came or went are not taken in: ") + error.what()});
@@ -146,6 +178,21 @@ void Engine::report(std::vector<std::string> problems) {
     problems_ = std::move(problems);
 }
 
+// Each is told once, as long as it is there. It is a notice, and none of it may get in the way.
+void Engine::look_for_foreign() {
+    try {
+        std::set<std::string> seen;
+        for (const std::string& program : datapath_.foreign())
+            seen.insert(program);
+        for (const std::string& program : seen)
+            if (!told_foreign_.contains(program))
+                log::notice("there is a program of others: " + program);
+        told_foreign_ = std::move(seen);
+    } catch (const std::system_error& error) {
+        log::warning(std::string("cannot look for other programs: ") + error.what());
+    }
+}
+
 std::vector<Connection> Engine::stop(std::chrono::milliseconds patience) {
     tree_source_ = {};
     event_source_ = {};
@@ -184,6 +231,10 @@ RuleStatus Engine::status_of(const Rule& rule) const {
     status.state = status.cgroups.empty() ? RuleState::waiting : RuleState::active;
     if (status.state == RuleState::waiting)
         status.why = "no cgroup that it names exists at the moment";
+    if (paused_.has(rule.name)) {
+        status.state = RuleState::paused;
+        status.why = "everything goes by TCP until it is resumed";
+    }
     return status;
 }
 

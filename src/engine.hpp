@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "datapath.hpp"
 #include "eligibility.hpp"
 #include "event_loop.hpp"
+#include "paused.hpp"
 #include "plan.hpp"
 #include "policy.hpp"
 
@@ -22,6 +24,7 @@ enum class RuleState {
     active,   // attached, connections are being looked at
     waiting,  // no cgroup that it names exists at the moment
     refused,  // `why` says what it would have to tolerate
+    paused,   // attached, and everything goes by TCP
 };
 [[nodiscard]] std::string_view to_string(RuleState state);
 
@@ -43,17 +46,23 @@ class Engine {
     // policy before it is put back in force. Returns what changed, a line each.
     std::vector<std::string> apply(const Policy& policy);
 
+    // From now on every message of these rules goes by TCP, and their pairs leave; for the others
+    // that ends. Rules that apply() brings later are meant, too.
+    void pause(const Paused& paused);
+
     // Closes every gate, takes all pairs out and detaches. Runs passes for at most `patience`,
     // until every pair has left. Returns the connections that remain (plain TCP, with the empty
     // stub) because their readers did not read.
     std::vector<Connection> stop(std::chrono::milliseconds patience);
 
     [[nodiscard]] const Policy& policy() const { return policy_; }
+    [[nodiscard]] const Paused& paused() const { return paused_; }
     [[nodiscard]] std::vector<RuleStatus> rules() const;
     [[nodiscard]] std::optional<RuleStatus> rule_of(RuleId id) const;
     [[nodiscard]] std::vector<Connection> connections() { return datapath_.connections(); }
     [[nodiscard]] RuleCounters counters(const RuleStatus& rule);
     [[nodiscard]] Totals totals() { return datapath_.totals(); }
+    [[nodiscard]] std::vector<std::string> foreign() { return datapath_.foreign(); }
     [[nodiscard]] std::string cgroup_path(std::uint64_t id) const { return cgroups_.path_of(id); }
     [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
 
@@ -67,18 +76,24 @@ class Engine {
     void enforce(const Tables& tables, const Limits& limits, RuleMask leaving);
     void free_ids(RuleMask reused);
     void place_links();
+    void tell_paused(RuleMask ids);
+    [[nodiscard]] RuleMask paused_ids(const Tables& tables) const;
     void take_in_tree();
     void look();  // events, and whether a pass is wanted
     void pass();
     void pass_at(Instant at);
     void report(std::vector<std::string> problems);
+    void look_for_foreign();
     [[nodiscard]] RuleStatus status_of(const Rule& rule) const;
 
     Datapath& datapath_;
     CgroupTree& cgroups_;
     Policy policy_;
+    Paused paused_;
+    RuleMask told_paused_ = 0;                    // what the datapath knows of that
     Tables tables_ = compile(Policy{}, nullptr);  // of the rules that are not refused
     std::vector<std::string> problems_;           // cgroups that could not be attached to, and why
+    std::set<std::string> told_foreign_;          // other people's programs, as logged
     bool is_tree_stale_ = false;                  // the last refresh failed
     std::function<void(const ConnectionEvent&)> listener_;
     std::function<void()> changed_;

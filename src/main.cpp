@@ -6,7 +6,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -19,6 +21,7 @@
 #include "kernel_support.hpp"
 #include "log.hpp"
 #include "manager.hpp"
+#include "pause_file.hpp"
 #include "policy.hpp"
 
 namespace {
@@ -26,14 +29,25 @@ namespace {
 using namespace sockaccel;
 
 constexpr const char* kDefaultPolicy = "/etc/sockaccel.toml";
+constexpr const char* kDefaultState = "/run/sockaccel";
 constexpr std::chrono::seconds kStopPatience{5};
 constexpr int kExitUnsupported = 69;  // EX_UNAVAILABLE of sysexits(3): no use in trying again
 
 struct Options {
     std::string policy_file = kDefaultPolicy;
+    std::string state_directory = kDefaultState;
     BusAddress bus;
     std::chrono::seconds stop_patience = kStopPatience;
 };
+
+// The service manager's, if it has made one for this service.
+std::string default_state_directory() {
+    const char* directories = std::getenv("RUNTIME_DIRECTORY");
+    if (directories == nullptr || *directories == '\0')
+        return kDefaultState;
+    const std::string all = directories;
+    return all.substr(0, all.find(':'));
+}
 
 // A missing default policy is an empty one: nothing is accelerated, and all is well.
 Policy read(const Options& options) {
@@ -62,6 +76,15 @@ void log_rules(const Engine& engine) {
     }
 }
 
+void log_paused(const Paused& paused) {
+    std::string names;
+    for (const std::string& name : paused.names())
+        names += " " + name;
+    log::notice(paused.none()         ? "nothing is paused"
+                : paused.everything() ? "everything is paused"
+                                      : "paused:" + names);
+}
+
 void stop(Engine& engine, std::chrono::seconds patience) {
     sd_notify(0, "STOPPING=1");
     const std::vector<Connection> remaining = engine.stop(patience);
@@ -88,6 +111,8 @@ int serve(const Options& options) {
     CgroupTree cgroups(find_cgroup2_root());
     BpfDatapath datapath(policy.limits, cgroups.root());
     Engine engine(loop, datapath, cgroups);
+    const PauseFile pause_file(options.state_directory);
+    engine.pause(pause_file.read());
     engine.apply(policy);
     log_rules(engine);
 
@@ -96,11 +121,22 @@ int serve(const Options& options) {
         tell_service_manager(engine);
         return changes;
     };
+    const auto pause = [&](const Paused& paused) {
+        engine.pause(paused);
+        log_paused(paused);
+        tell_service_manager(engine);
+        try {
+            pause_file.write(paused);
+        } catch (const std::system_error& error) {
+            throw std::runtime_error(std::string("it is done, but a restart would undo it: ") +
+                                     error.what());
+        }
+    };
     std::optional<Manager> manager;
     if (options.bus.kind != BusAddress::Kind::none)
         manager.emplace(loop, engine, options.bus,
                         Manager::About{SOCKACCEL_VERSION, kernel_release(), options.policy_file},
-                        read_and_apply);
+                        read_and_apply, pause);
 
     const Source hangup = loop.on_signal(SIGHUP, [&] {
         try {
@@ -130,6 +166,7 @@ int serve(const Options& options) {
 int main(int argc, char** argv) {
     Options options;
     std::string bus = "system";
+    options.state_directory = default_state_directory();
     unsigned stop_seconds = static_cast<unsigned>(kStopPatience.count());
     CLI::App app("Accelerates TCP connections between two processes on this host.", "sockacceld");
     app.set_version_flag("--version", SOCKACCEL_VERSION);
@@ -139,6 +176,10 @@ int main(int argc, char** argv) {
     app.add_option("--bus", bus,
                    "where to offer org.sockaccel1: system, session, a D-Bus address, or none")
         ->type_name("BUS")
+        ->capture_default_str();
+    app.add_option("--state", options.state_directory,
+                   "where a restart finds what is paused; emptied when the host boots")
+        ->type_name("DIRECTORY")
         ->capture_default_str();
     app.add_option("--stop-timeout", stop_seconds,
                    "seconds that a stop waits for readers to read what was redirected to them")

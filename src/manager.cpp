@@ -59,6 +59,8 @@ auto answer(Act act) -> decltype(act()) {
         throw;
     } catch (const PolicyError& error) {
         throw sdbus::Error(kErrorInvalidPolicy, valid_utf8(error.what()));
+    } catch (const NoSuchRule& error) {
+        throw sdbus::Error(kErrorNoSuchRule, valid_utf8(error.what()));
     } catch (const std::exception& error) {
         throw sdbus::Error(kErrorFailed, valid_utf8(error.what()));
     }
@@ -248,12 +250,14 @@ class ManagerObject final
                                       sdbus::ObjectManager_adaptor> {
   public:
     ManagerObject(sdbus::IConnection& connection, Engine& engine, Manager::About about,
-                  std::function<std::vector<std::string>()> read_and_apply)
+                  std::function<std::vector<std::string>()> read_and_apply,
+                  std::function<void(const sockaccel::Paused&)> pause)
         : AdaptorInterfaces(connection, kManagerPath),
           connection_(connection),
           engine_(engine),
           about_(std::move(about)),
-          read_and_apply_(std::move(read_and_apply)) {
+          read_and_apply_(std::move(read_and_apply)),
+          pause_(std::move(pause)) {
         registerAdaptor();
         refresh();
         engine_.on_change([this] { refresh(); });
@@ -289,6 +293,7 @@ class ManagerObject final
         std::uint32_t generation = 1;
         std::vector<std::string> rules;
         std::uint32_t active_rules = 0;
+        std::vector<std::string> paused;
         std::vector<std::string> problems;
     };
 
@@ -330,6 +335,8 @@ class ManagerObject final
         after.active_rules = static_cast<std::uint32_t>(std::count_if(
             rules.begin(), rules.end(),
             [](const RuleStatus& status) { return status.state == RuleState::active; }));
+        after.paused =
+            texts_of(engine_.paused().names(), [](const std::string& name) { return name; });
         after.problems = texts_of(engine_.problems());
 
         std::vector<std::string> changed;
@@ -339,6 +346,8 @@ class ManagerObject final
             changed.emplace_back("Rules");
         if (shown_.active_rules != after.active_rules)
             changed.emplace_back("ActiveRules");
+        if (shown_.paused != after.paused)
+            changed.emplace_back("Paused");
         if (shown_.problems != after.problems)
             changed.emplace_back("Problems");
         shown_ = std::move(after);
@@ -358,6 +367,22 @@ class ManagerObject final
         return answer([this] { return texts_of(reload()); });
     }
 
+    void Pause(const std::string& rule) override {
+        answer([&] {
+            sockaccel::Paused paused = engine_.paused();
+            paused.pause(rule, shown_.rules);
+            pause_(paused);
+        });
+    }
+
+    void Resume(const std::string& rule) override {
+        answer([&] {
+            sockaccel::Paused paused = engine_.paused();
+            paused.resume(rule, shown_.rules);
+            pause_(paused);
+        });
+    }
+
     Dict Status() override {
         return answer([this] {
             const Totals totals = engine_.totals();
@@ -369,6 +394,8 @@ class ManagerObject final
                         {"budget_used_bytes", totals.budget_used_bytes},
                         {"budget_bytes", totals.budget_bytes},
                         {"halves_expired", totals.halves_expired},
+                        {"foreign", texts_of(engine_.foreign())},
+                        {"paused", shown_.paused},
                         {"problems", shown_.problems}};
         });
     }
@@ -434,6 +461,7 @@ class ManagerObject final
     std::uint32_t Generation() override { return shown_.generation; }
     std::vector<std::string> Rules() override { return shown_.rules; }
     std::uint32_t ActiveRules() override { return shown_.active_rules; }
+    std::vector<std::string> Paused() override { return shown_.paused; }
     std::vector<std::string> Problems() override { return shown_.problems; }
 
     // --- subscribers
@@ -519,6 +547,7 @@ class ManagerObject final
     Engine& engine_;
     const Manager::About about_;
     const std::function<std::vector<std::string>()> read_and_apply_;
+    const std::function<void(const sockaccel::Paused&)> pause_;
     std::uint32_t generation_ = 1;
     Shown shown_;
     std::array<std::string, SA_MAX_RULES> names_;  // by rule id, kept until the id is reused
@@ -533,10 +562,12 @@ class ManagerObject final
 // The connection in the event loop.
 struct Manager::State {
     State(const BusAddress& bus, EventLoop& loop, Engine& engine, About about,
-          std::function<std::vector<std::string>()> read_and_apply)
+          std::function<std::vector<std::string>()> read_and_apply,
+          std::function<void(const Paused&)> pause)
         : loop_(loop),
           connection_(open_bus(bus)),
-          object_(*connection_, engine, std::move(about), std::move(read_and_apply)),
+          object_(*connection_, engine, std::move(about), std::move(read_and_apply),
+                  std::move(pause)),
           io_(loop_.on_io(
               connection_->getEventLoopPollData().fd, [this] { return wanted(); },
               [this] { dispatch(); })) {}
@@ -584,9 +615,10 @@ struct Manager::State {
 };
 
 Manager::Manager(EventLoop& loop, Engine& engine, const BusAddress& bus, About about,
-                 std::function<std::vector<std::string>()> read_and_apply)
-    : state_(std::make_unique<State>(bus, loop, engine, std::move(about),
-                                     std::move(read_and_apply))) {}
+                 std::function<std::vector<std::string>()> read_and_apply,
+                 std::function<void(const Paused&)> pause)
+    : state_(std::make_unique<State>(bus, loop, engine, std::move(about), std::move(read_and_apply),
+                                     std::move(pause))) {}
 
 Manager::~Manager() = default;
 

@@ -25,10 +25,12 @@ class Manager {
 
     // Connects to the bus, which must not be `none`, and puts the objects there; nobody finds them
     // before claim_name(). `read_and_apply` is what a reload does; it returns what changed, a line
-    // each. Takes the engine's on_change() and listen(). Engine and loop have to outlive the
-    // manager. When the bus goes away, the loop exits with EXIT_FAILURE. Throws std::runtime_error.
+    // each. `pause` puts in force what is paused, and keeps it. Takes the engine's on_change() and
+    // listen(). Engine and loop have to outlive the manager. When the bus goes away, the loop exits
+    // with EXIT_FAILURE. Throws std::runtime_error.
     Manager(EventLoop& loop, Engine& engine, const BusAddress& bus, About about,
-            std::function<std::vector<std::string>()> read_and_apply);
+            std::function<std::vector<std::string>()> read_and_apply,
+            std::function<void(const Paused&)> pause);
     ~Manager();
     Manager(const Manager&) = delete;
     Manager& operator=(const Manager&) = delete;

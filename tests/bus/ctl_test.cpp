@@ -144,6 +144,24 @@ TEST_F(Ctl, ReloadOfAnInvalidPolicyPrintsTheParsersText) {
     EXPECT_EQ(daemon.manager().Rules(), Names{"redis"});
 }
 
+TEST_F(Ctl, PauseAndResume) {
+    Daemon daemon(rule("redis", cgroup_.path()) + rule("web", cgroup_.path()));
+    EXPECT_EQ(output(daemon, {"pause", "web"}), "");
+    std::string text = output(daemon, {"status"});
+    EXPECT_NE(text.find("\npaused       web\n"), std::string::npos) << text;
+    EXPECT_NE(text.find("\nweb    paused"), std::string::npos) << text;
+    EXPECT_NE(output(daemon, {"rules"}).find("\nweb    paused"), std::string::npos);
+    EXPECT_EQ(output(daemon, {"pause"}), "");
+    text = output(daemon, {"status"});
+    EXPECT_NE(text.find("\npaused       everything\n"), std::string::npos) << text;
+    EXPECT_EQ(output(daemon, {"resume"}), "");
+    EXPECT_EQ(output(daemon, {"status"}).find("paused"), std::string::npos);
+    const Outcome outcome = run_ctl(daemon.bus(), {"pause", "wbe"});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(outcome.error,
+              "sockaccelctl: pause: there is no rule \"wbe\": did you mean \"web\"?\n");
+}
+
 TEST_F(Ctl, MonitorShowsEventsUntilItIsInterrupted) {
     Daemon daemon(rule("redis", cgroup_.path()));
     const std::string ctl = from_environment("SOCKACCELCTL");
@@ -295,7 +313,7 @@ TEST_F(Access, EveryoneMayLook) {
 }
 
 TEST_F(Access, OnlyRootSeesConnectionsAndReloads) {
-    for (const char* command : {"reload", "connections", "monitor"})
+    for (const char* command : {"reload", "connections", "monitor", "pause", "resume"})
         expect_refused(command);
     EXPECT_EQ(run_ctl(daemon_.bus(), {"reload"}).status, 0);
     EXPECT_EQ(run_ctl(daemon_.bus(), {"connections"}).status, 0);

@@ -64,6 +64,47 @@ TEST(SockAccelD, EndsWithSuccessOnSigint) {
     EXPECT_EQ(daemon.process().wait(), 0) << daemon.output();
 }
 
+TEST(SockAccelD, KeepsAPauseOverARestart) {
+    const TestCgroup cgroup;
+    const TemporaryDirectory directory;
+    const std::string state = directory.path() / "state";
+    const Names arguments = {"--state", state};
+    const std::string policy = rule("redis", cgroup.path()) + rule("web", cgroup.path());
+    {
+        Daemon daemon(policy, arguments);
+        daemon.manager().Pause("web");
+        EXPECT_EQ(daemon.stop(), 0);
+    }
+    {
+        Daemon daemon(policy, arguments);
+        EXPECT_EQ(daemon.manager().Paused(), Names{"web"});
+        EXPECT_EQ(daemon.rule("web")->State(), "paused");
+        EXPECT_EQ(daemon.rule("redis")->State(), "active");
+        daemon.manager().Pause("");
+        daemon.process().signal(SIGKILL);
+        ASSERT_TRUE(daemon.process().wait());
+    }
+    {
+        Daemon daemon(policy, arguments);
+        EXPECT_EQ(daemon.manager().Paused(), Names{""});
+        daemon.manager().Resume("");
+    }
+    Daemon daemon(policy, arguments);
+    EXPECT_EQ(daemon.manager().Paused(), Names{});
+    EXPECT_TRUE(std::filesystem::is_empty(state));
+}
+
+TEST(SockAccelD, PausesEverythingIfItDoesNotKnowWhatWasPaused) {
+    const TemporaryDirectory directory;
+    const std::string file = directory.write("paused", "redis\n");
+    check(chmod(file.c_str(), 0666), "chmod");
+    Daemon daemon(rule("web", "nosuch.slice"), {"--state", directory.path()});
+    EXPECT_EQ(daemon.manager().Paused(), Names{""});
+    EXPECT_NE(daemon.output().find(file + " is not a file that only this user may write"),
+              std::string::npos)
+        << daemon.output();
+}
+
 TEST(SockAccelD, RefusesToRunTwiceOnOneBus) {
     Daemon daemon("");
     const Outcome second =

@@ -326,5 +326,69 @@ TEST_F(Manager, ForgetsSubscribersThatLeaveTheBus) {
     EXPECT_TRUE(daemon.wait_for_signal([&] { return !daemon.manager().events.empty(); }));
 }
 
+// --- pause
+
+// Of a call that has to fail.
+template <typename Call>
+std::string error_of(Call call) {
+    try {
+        call();
+    } catch (const sdbus::Error& error) {
+        return error.getName() + ": " + error.getMessage();
+    }
+    return "no error";
+}
+
+TEST_F(Manager, PausesAndResumesARule) {
+    Daemon daemon(rule("redis", cgroup_.path()) + rule("web", cgroup_.path()));
+    const auto redis = daemon.rule("redis");
+    daemon.manager().Pause("redis");
+    EXPECT_EQ(daemon.manager().Paused(), Names{"redis"});
+    EXPECT_EQ(value_of<Names>(daemon.status(), "paused"), Names{"redis"});
+    EXPECT_EQ(daemon.manager().ActiveRules(), 1u);
+    EXPECT_EQ(redis->State(), "paused");
+    EXPECT_EQ(daemon.rule("web")->State(), "active");
+    EXPECT_TRUE(daemon.wait_for_signal(
+        [&] { return told(daemon.manager().changes, "Paused") && told(redis->changes, "State"); }));
+    daemon.manager().changes.clear();
+    daemon.manager().Resume("redis");
+    EXPECT_EQ(daemon.manager().Paused(), Names{});
+    EXPECT_EQ(redis->State(), "active");
+    EXPECT_TRUE(daemon.wait_for_signal([&] { return told(daemon.manager().changes, "Paused"); }));
+}
+
+TEST_F(Manager, PausesEverythingAndResumesOneRuleOfIt) {
+    Daemon daemon(rule("redis", cgroup_.path()) + rule("web", cgroup_.path()));
+    daemon.manager().Pause("");
+    EXPECT_EQ(daemon.manager().Paused(), Names{""});
+    daemon.write_policy(rule("redis", cgroup_.path()) + rule("web", cgroup_.path()) +
+                        rule("db", cgroup_.path()));
+    daemon.manager().Reload();
+    EXPECT_EQ(daemon.rule("db")->State(), "paused");
+    daemon.manager().Resume("web");
+    EXPECT_EQ(daemon.manager().Paused(), (Names{"db", "redis"}));
+    EXPECT_EQ(daemon.rule("web")->State(), "active");
+    daemon.manager().Resume("");
+    EXPECT_EQ(daemon.manager().ActiveRules(), 3u);
+}
+
+TEST_F(Manager, SaysWhichRuleWasMeant) {
+    Daemon daemon(rule("redis", cgroup_.path()));
+    EXPECT_EQ(error_of([&] { daemon.manager().Pause("redsi"); }),
+              "org.sockaccel1.Error.NoSuchRule: there is no rule \"redsi\": did you mean "
+              "\"redis\"?");
+    EXPECT_EQ(error_of([&] { daemon.manager().Resume("postgres"); }),
+              "org.sockaccel1.Error.NoSuchRule: there is no rule \"postgres\"");
+    EXPECT_EQ(daemon.manager().Paused(), Names{});
+}
+
+TEST_F(Manager, SaysThatAPauseCannotBeKept) {
+    const TemporaryDirectory directory;
+    Daemon daemon(rule("redis", cgroup_.path()), {"--state", directory.write("file", "")});
+    const std::string error = error_of([&] { daemon.manager().Pause("redis"); });
+    EXPECT_NE(error.find("it is done, but a restart would undo it: "), std::string::npos) << error;
+    EXPECT_EQ(daemon.rule("redis")->State(), "paused");
+}
+
 }  // namespace
 }  // namespace sockaccel::test

@@ -90,8 +90,9 @@ std::string KernelTest::usual_policy(const std::string& more) const {
     return rule("test", {covered_.path()}, more);
 }
 
-void KernelTest::start_daemon(const std::string& policy) {
-    daemon_.emplace(policy);
+void KernelTest::start_daemon(const std::string& policy,
+                              const std::vector<std::string>& arguments) {
+    daemon_.emplace(policy, arguments);
 }
 
 void KernelTest::reload(const std::string& policy) {

@@ -57,7 +57,7 @@ class KernelTest : public ::testing::Test {
     // The usual policy: everything in covered_.
     [[nodiscard]] std::string usual_policy(const std::string& more = {}) const;
 
-    void start_daemon(const std::string& policy);
+    void start_daemon(const std::string& policy, const std::vector<std::string>& arguments = {});
     void reload(const std::string& policy);
     int stop_daemon();   // SIGTERM; its exit status
     void kill_daemon();  // SIGKILL

@@ -383,7 +383,8 @@ Fd Listener::start_client(Fd socket) const {
         const auto name = socket_address(route_.client_address, route_.client_port);
         check(::bind(socket.get(), name.get(), name.size), "bind to " + name.text());
     }
-    const auto server = socket_address(route_.address, port_);
+    const auto server =
+        socket_address(route_.address, route_.connect_port != 0 ? route_.connect_port : port_);
     if (::connect(socket.get(), server.get(), server.size) != 0 && errno != EINPROGRESS)
         check(-1, "connect to " + server.text());
     return socket;

@@ -76,6 +76,7 @@ struct Route {
     std::string listen_on = {};         // "": `address`; "::" takes IPv4, too
     std::string client_address = {};    // "": the kernel's choice
     std::uint16_t client_port = 0;
+    std::uint16_t connect_port = 0;  // 0: `port`; behind NAT it may be another one
 };
 
 class Listener {

@@ -79,7 +79,7 @@ Daemon::Daemon(const std::string& policy, const std::vector<std::string>& argume
     write_policy(policy);
     Command command{
         {from_environment("SOCKACCELD"), "--bus", bus_.address(), "--policy", policy_file()},
-        {},
+        {{"RUNTIME_DIRECTORY", directory_.path() / "run"}},
         {}};
     command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
     connection_ = connect(bus_);

@@ -64,7 +64,8 @@ class RuleProxy final
 // daemon wrote. Killed on destruction, if it was not stopped.
 class Daemon {
   public:
-    // `arguments` come after the ones that name bus and policy.
+    // `arguments` come after the ones that name bus and policy. What it keeps for a restart goes
+    // with this object, unless they say where.
     explicit Daemon(const std::string& policy, const std::vector<std::string>& arguments = {},
                     PrivateBus::Kind kind = PrivateBus::Kind::open);
 

@@ -21,7 +21,8 @@ class FakeDatapath : public Datapath {
   public:
     // --- what was told ---
 
-    // "tables redis=0 db=1", "membership a.slice b.slice" (the links), "drain 0x1 policy", "pass",
+    // "tables redis=0 db=1", "membership a.slice b.slice" (the links), "drain 0x1 policy",
+    // "pause 0x1", "pass",
     // "events on"; in order.
     std::vector<std::string> calls;
     Tables tables;
@@ -41,6 +42,7 @@ class FakeDatapath : public Datapath {
     std::vector<Connection> known_connections;
     std::map<RuleId, RuleCounters> known_counters;
     Totals known_totals;
+    std::vector<std::string> known_foreign;
 
     void want_pass() {
         is_pass_wanted_ = true;
@@ -73,14 +75,10 @@ class FakeDatapath : public Datapath {
     }
 
     void drain(RuleMask rules, Reason reason) override {
-        constexpr char kDigits[] = "0123456789abcdef";
-        std::string mask;
-        do {
-            mask.insert(mask.begin(), kDigits[rules % 16]);
-            rules /= 16;
-        } while (rules);
-        note("drain 0x" + mask + " " + std::string(name_of(reason)));
+        note("drain " + hexadecimal(rules) + " " + std::string(name_of(reason)));
     }
+
+    void pause(RuleMask rules) override { note("pause " + hexadecimal(rules)); }
 
     PassResult pass() override {
         note("pass");
@@ -107,8 +105,19 @@ class FakeDatapath : public Datapath {
     [[nodiscard]] std::vector<Connection> connections() override { return known_connections; }
     [[nodiscard]] RuleCounters counters(RuleId rule) override { return known_counters[rule]; }
     [[nodiscard]] Totals totals() override { return known_totals; }
+    [[nodiscard]] std::vector<std::string> foreign() override { return known_foreign; }
 
   private:
+    static std::string hexadecimal(RuleMask rules) {
+        constexpr char kDigits[] = "0123456789abcdef";
+        std::string digits;
+        do {
+            digits.insert(digits.begin(), kDigits[rules % 16]);
+            rules /= 16;
+        } while (rules);
+        return "0x" + digits;
+    }
+
     void note(const std::string& call) {
         calls.push_back(call);
         if (failing.empty() || !call.starts_with(failing))

@@ -115,6 +115,38 @@ TEST(Render, StatusFitsOneScreen) {
               "web is refused: it would have to tolerate splice\n");
 }
 
+TEST(Render, StatusTellsForeignPrograms) {
+    StatusReport report = status();
+    report.rules.resize(1);
+    report.foreign = {"sk_msg program 9", "sock_ops program 7 (theirs) on cgroup /a"};
+    const std::string text = status_text(report);
+    EXPECT_NE(text.find("\nproblems     none\nforeign      2 programs of others\n"
+                        "  sk_msg program 9\n  sock_ops program 7 (theirs) on cgroup /a\n\n"),
+              std::string::npos)
+        << text;
+    EXPECT_EQ(json::parse(status_json(report))["foreign"].size(), 2U);
+    EXPECT_TRUE(report.is_well());
+}
+
+TEST(Render, StatusTellsWhatIsPaused) {
+    StatusReport report = status();
+    report.rules.resize(1);
+    report.rules[0].state = "paused";
+    report.rules[0].why = "everything goes by TCP until it is resumed";
+    report.paused = {"gone", "redis"};
+    const std::string text = status_text(report);
+    EXPECT_NE(text.find("\npaused       gone, redis\nproblems     none\n"), std::string::npos)
+        << text;
+    EXPECT_NE(text.find("\nredis  paused  "), std::string::npos) << text;
+    EXPECT_NE(text.find("\nredis is paused: everything goes by TCP until it is resumed\n"),
+              std::string::npos)
+        << text;
+    EXPECT_EQ(json::parse(status_json(report))["paused"], json::array({"gone", "redis"}));
+    EXPECT_TRUE(report.is_well());
+    report.paused = {""};
+    EXPECT_NE(status_text(report).find("\npaused       everything\n"), std::string::npos);
+}
+
 TEST(Render, StatusTellsProblems) {
     StatusReport report = status();
     report.problems = {"attach to /a: busy", "attach to /b: busy"};
@@ -145,7 +177,7 @@ TEST(Render, StatusAsJson) {
     report.rules = {redis()};
     EXPECT_EQ(json::parse(status_json(report)), json::parse(R"({
         "version": "0.1", "kernel": "6.1.0", "policy_file": "/etc/sockaccel.toml",
-        "generation": 2, "well": true, "problems": [], "pairs": 4,
+        "generation": 2, "well": true, "problems": [], "paused": [], "foreign": [], "pairs": 4,
         "budget_used_bytes": 1536, "budget_bytes": 268435456, "halves_expired": 0,
         "rules": [{
             "name": "redis", "state": "active", "why": "", "action": "accelerate",
