@@ -35,6 +35,7 @@ class Client {
     [[nodiscard]] StatusReport status();
     [[nodiscard]] std::vector<RuleReport> rules();  // in deciding order
     [[nodiscard]] ConnectionsReport connections();
+    [[nodiscard]] ProbeReport probe();  // tests the kernel now
     std::vector<std::string> reload();  // what changed, a line each
 
     // Gives events to `sink` until SIGINT or SIGTERM, which stay blocked. Calls `ready` once when

@@ -16,10 +16,12 @@
 #include "cgroup_tree.hpp"
 #include "engine.hpp"
 #include "event_loop.hpp"
+#include "kernel_probe.hpp"
 #include "kernel_support.hpp"
 #include "log.hpp"
 #include "manager.hpp"
 #include "policy.hpp"
+#include "self_test.hpp"
 
 namespace {
 
@@ -62,6 +64,19 @@ void log_rules(const Engine& engine) {
     }
 }
 
+void log_verdict(const KernelVerdict& verdict, std::chrono::nanoseconds took) {
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
+    const std::string line = "self-test of the kernel (" + std::to_string(ms) +
+                             " ms): " + std::string(to_string(verdict.state));
+    if (verdict.state == KernelVerdict::State::unusable)
+        log::warning(line + ": " + verdict.flaw);
+    else
+        log::info(line);
+    for (const Finding& finding : verdict.findings)
+        if (!finding.ok)
+            log::info("  " + finding.check + ": " + finding.result + ": " + finding.consequence);
+}
+
 void stop(Engine& engine, std::chrono::seconds patience) {
     sd_notify(0, "STOPPING=1");
     const std::vector<Connection> remaining = engine.stop(patience);
@@ -89,7 +104,6 @@ int serve(const Options& options) {
     BpfDatapath datapath(policy.limits, cgroups.root());
     Engine engine(loop, datapath, cgroups);
     engine.apply(policy);
-    log_rules(engine);
 
     const auto read_and_apply = [&] {
         std::vector<std::string> changes = engine.apply(read(options));
@@ -97,10 +111,22 @@ int serve(const Options& options) {
         return changes;
     };
     std::optional<Manager> manager;
+    SelfTest self_test(loop, probe_kernel,
+                       [&](const KernelVerdict& verdict, std::chrono::nanoseconds took) {
+                           const bool is_new = verdict != engine.verdict();
+                           if (is_new) {
+                               log_verdict(verdict, took);
+                               engine.take_verdict(verdict);
+                               log_rules(engine);
+                           }
+                           if (manager)
+                               manager->answer_probes();
+                           tell_service_manager(engine);
+                       });
     if (options.bus.kind != BusAddress::Kind::none)
         manager.emplace(loop, engine, options.bus,
                         Manager::About{SOCKACCEL_VERSION, kernel_release(), options.policy_file},
-                        read_and_apply);
+                        read_and_apply, [&] { self_test.start(); });
 
     const Source hangup = loop.on_signal(SIGHUP, [&] {
         try {
@@ -119,6 +145,7 @@ int serve(const Options& options) {
     if (manager)
         manager->claim_name();
     tell_service_manager(engine);
+    self_test.start();
 
     const int status = loop.run();
     stop(engine, options.stop_patience);

@@ -33,6 +33,7 @@ namespace {
 
 using Dict = std::map<std::string, sdbus::Variant>;
 using Counts = std::map<std::string, std::uint64_t>;
+using Row = sdbus::Struct<std::string, std::string, std::string, bool>;
 
 // Handled in one go; then the rest of the daemon gets its turn, whatever callers do.
 constexpr int kRequestsAtOnce = 32;
@@ -92,6 +93,14 @@ std::vector<std::string> texts_of(const Range& range, Text text) {
 
 std::vector<std::string> texts_of(const std::vector<std::string>& strings) {
     return texts_of(strings, [](const std::string& string) { return string; });
+}
+
+std::vector<Row> rows_of(const std::vector<Finding>& findings) {
+    std::vector<Row> rows;
+    for (const Finding& finding : findings)
+        rows.emplace_back(valid_utf8(finding.check), valid_utf8(finding.result),
+                          valid_utf8(finding.consequence), finding.ok);
+    return rows;
 }
 
 // The first of them, as many as fit.
@@ -248,12 +257,14 @@ class ManagerObject final
                                       sdbus::ObjectManager_adaptor> {
   public:
     ManagerObject(sdbus::IConnection& connection, Engine& engine, Manager::About about,
-                  std::function<std::vector<std::string>()> read_and_apply)
+                  std::function<std::vector<std::string>()> read_and_apply,
+                  std::function<void()> probe)
         : AdaptorInterfaces(connection, kManagerPath),
           connection_(connection),
           engine_(engine),
           about_(std::move(about)),
-          read_and_apply_(std::move(read_and_apply)) {
+          read_and_apply_(std::move(read_and_apply)),
+          probe_(std::move(probe)) {
         registerAdaptor();
         refresh();
         engine_.on_change([this] { refresh(); });
@@ -273,6 +284,18 @@ class ManagerObject final
         return changes;
     }
 
+    void answer_probes() {
+        const KernelVerdict& verdict = engine_.verdict();
+        const std::vector<Row> rows = rows_of(verdict.findings);
+        for (const ProbeResult& asked : std::exchange(probing_, {})) {
+            try {
+                asked.returnResults(rows, verdict.state == KernelVerdict::State::usable);
+            } catch (const sdbus::Error& error) {
+                log::warning("tell the result of a self-test: " + error.getMessage());
+            }
+        }
+    }
+
     // Takes subscribers out that have left the bus. Not done in the callback that tells of it: that
     // lives in the slot which is erased here.
     void forget_gone() {
@@ -284,12 +307,16 @@ class ManagerObject final
     }
 
   private:
+    using ProbeResult = sdbus::Result<std::vector<Row>, bool>;
+
     // The properties that change.
     struct Shown {
         std::uint32_t generation = 1;
         std::vector<std::string> rules;
         std::uint32_t active_rules = 0;
         std::vector<std::string> problems;
+        std::string kernel_state;
+        std::vector<Row> findings;
     };
 
     // --- rules and properties
@@ -331,6 +358,8 @@ class ManagerObject final
             rules.begin(), rules.end(),
             [](const RuleStatus& status) { return status.state == RuleState::active; }));
         after.problems = texts_of(engine_.problems());
+        after.kernel_state = to_string(engine_.verdict().state);
+        after.findings = rows_of(engine_.verdict().findings);
 
         std::vector<std::string> changed;
         if (shown_.generation != after.generation)
@@ -341,6 +370,10 @@ class ManagerObject final
             changed.emplace_back("ActiveRules");
         if (shown_.problems != after.problems)
             changed.emplace_back("Problems");
+        if (shown_.kernel_state != after.kernel_state)
+            changed.emplace_back("KernelState");
+        if (shown_.findings != after.findings)
+            changed.emplace_back("Findings");
         shown_ = std::move(after);
         if (!changed.empty())
             emitPropertiesChangedSignal(Manager_adaptor::INTERFACE_NAME, changed);
@@ -369,7 +402,8 @@ class ManagerObject final
                         {"budget_used_bytes", totals.budget_used_bytes},
                         {"budget_bytes", totals.budget_bytes},
                         {"halves_expired", totals.halves_expired},
-                        {"problems", shown_.problems}};
+                        {"problems", shown_.problems},
+                        {"kernel_state", shown_.kernel_state}};
         });
     }
 
@@ -408,6 +442,13 @@ class ManagerObject final
         });
     }
 
+    void Probe(ProbeResult&& asked) override {
+        answer([this, &asked] {
+            probing_.push_back(std::move(asked));
+            probe_();
+        });
+    }
+
     static void add_end(Dict& dict, Variants& variants, const std::string& prefix,
                         const ConnectionEnd& end, const std::string& cgroup) {
         const auto add = [&](const char* key, const auto& value) {
@@ -435,6 +476,8 @@ class ManagerObject final
     std::vector<std::string> Rules() override { return shown_.rules; }
     std::uint32_t ActiveRules() override { return shown_.active_rules; }
     std::vector<std::string> Problems() override { return shown_.problems; }
+    std::string KernelState() override { return shown_.kernel_state; }
+    std::vector<Row> Findings() override { return shown_.findings; }
 
     // --- subscribers
 
@@ -519,12 +562,14 @@ class ManagerObject final
     Engine& engine_;
     const Manager::About about_;
     const std::function<std::vector<std::string>()> read_and_apply_;
+    const std::function<void()> probe_;
     std::uint32_t generation_ = 1;
     Shown shown_;
     std::array<std::string, SA_MAX_RULES> names_;  // by rule id, kept until the id is reused
     std::map<std::string, std::unique_ptr<RuleObject>> rules_;
     std::map<std::string, sdbus::Slot> subscribers_;  // by unique name, with the watch for its end
     std::vector<std::string> gone_;                   // subscribers to be forgotten
+    std::vector<ProbeResult> probing_;                // who waits for the self-test
     bool is_listening_ = false;
 };
 
@@ -533,10 +578,11 @@ class ManagerObject final
 // The connection in the event loop.
 struct Manager::State {
     State(const BusAddress& bus, EventLoop& loop, Engine& engine, About about,
-          std::function<std::vector<std::string>()> read_and_apply)
+          std::function<std::vector<std::string>()> read_and_apply, std::function<void()> probe)
         : loop_(loop),
           connection_(open_bus(bus)),
-          object_(*connection_, engine, std::move(about), std::move(read_and_apply)),
+          object_(*connection_, engine, std::move(about), std::move(read_and_apply),
+                  std::move(probe)),
           io_(loop_.on_io(
               connection_->getEventLoopPollData().fd, [this] { return wanted(); },
               [this] { dispatch(); })) {}
@@ -584,9 +630,10 @@ struct Manager::State {
 };
 
 Manager::Manager(EventLoop& loop, Engine& engine, const BusAddress& bus, About about,
-                 std::function<std::vector<std::string>()> read_and_apply)
-    : state_(std::make_unique<State>(bus, loop, engine, std::move(about),
-                                     std::move(read_and_apply))) {}
+                 std::function<std::vector<std::string>()> read_and_apply,
+                 std::function<void()> probe)
+    : state_(std::make_unique<State>(bus, loop, engine, std::move(about), std::move(read_and_apply),
+                                     std::move(probe))) {}
 
 Manager::~Manager() = default;
 
@@ -603,6 +650,10 @@ void Manager::claim_name() {
                                      "org.sockaccel1.conf, installed, and are you root?");
         throw std::runtime_error(act + error.getMessage());
     }
+}
+
+void Manager::answer_probes() {
+    state_->object_.answer_probes();
 }
 
 std::vector<std::string> Manager::reload() {
