@@ -71,7 +71,8 @@ std::vector<std::string> Engine::apply(const Policy& policy) {
     refused_ = std::move(refused);
     if (&policy != &policy_)
         policy_ = policy;
-    pass_at(now());
+    if (!tables_.rules.empty() || leaving_ != 0)
+        pass_at(now());
     if (changed_)
         changed_();
     return changes;
