@@ -152,7 +152,9 @@ TEST(SockAccelD, RunsWithoutABus) {
                     {{"NOTIFY_SOCKET", manager.path()}},
                     {}});
     ASSERT_TRUE(manager.wait_for("READY=1")) << daemon.standard_error();
-    EXPECT_NE(daemon.standard_error().find("rule redis: active"), std::string::npos);
+    EXPECT_TRUE(wait_until([&] {
+        return daemon.standard_error().find("rule redis: active") != std::string::npos;
+    })) << daemon.standard_error();
     check(chmod(file.c_str(), 0666), "chmod");
     daemon.signal(SIGHUP);
     EXPECT_TRUE(wait_until([&] {
@@ -175,6 +177,35 @@ TEST(SockAccelD, IsReadyWhenItOwnsItsName) {
          {}});
     ASSERT_TRUE(manager.wait_for("READY=1")) << daemon.standard_error();
     EXPECT_EQ(run_ctl(bus, {"status"}).status, 0);
+}
+
+TEST(SockAccelD, IsReadyBeforeItHasTestedTheKernel) {
+    const TestCgroup cgroup;
+    const PrivateBus bus;
+    const TemporaryDirectory directory;
+    const std::string file = directory.write("p.toml", rule("redis", cgroup.path()));
+    check(chmod(file.c_str(), 0644), "chmod");
+    NotifySocket service_manager;
+    const auto connection = connect(bus);
+    ManagerProxy manager(*connection);
+    RuleProxy redis(*connection, "redis");
+    const Process daemon(
+        {{from_environment("SOCKACCELD"), "--bus", bus.address(), "--policy", file},
+         {{"NOTIFY_SOCKET", service_manager.path()}},
+         {}});
+    ASSERT_TRUE(service_manager.wait_for("STATUS=1 of 1 rules active")) << daemon.standard_error();
+    EXPECT_EQ(service_manager.heard().find("READY=1\nSTATUS=0 of 1 rules active\n"), 0u)
+        << service_manager.heard();
+    ASSERT_TRUE(wait_until([&] {
+        while (connection->processPendingRequest()) {
+        }
+        return told(manager.changes, "KernelState") && told(redis.changes, "State");
+    }));
+    EXPECT_EQ(value_of<std::string>(redis.changes[0], "State"), "active");
+    EXPECT_EQ(value_of<std::string>(redis.changes[0], "Why"), "");
+    EXPECT_TRUE(told(manager.changes, "ActiveRules"));
+    EXPECT_TRUE(told(manager.changes, "Findings"));
+    EXPECT_EQ(manager.KernelState(), "usable");
 }
 
 }  // namespace

@@ -364,7 +364,8 @@ TEST_F(EngineTest, RunsAPassEarlierWhenWorkComes) {
 
 TEST_F(EngineTest, TakesNoMoreThanOneTwentiethOfTheTime) {
     datapath.pass_results = {[](Instant at) {
-        while (now() < at + 10ms) {
+        const Instant begin = cpu_time();  // as a pass is measured: others may have the CPU, too
+        while (cpu_time() < begin + 10ms) {
         }
         return PassResult{at, 1, 0};
     }};
