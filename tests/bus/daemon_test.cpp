@@ -208,5 +208,48 @@ TEST(SockAccelD, IsReadyBeforeItHasTestedTheKernel) {
     EXPECT_EQ(manager.KernelState(), "usable");
 }
 
+// In a network namespace whose loopback is down the self-test cannot connect: as good as a kernel
+// that fails it.
+TEST(SockAccelD, AcceleratesNothingWhereTheSelfTestFailsUntilItDoesNot) {
+    const TestCgroup cgroup;
+    const PrivateBus bus;
+    const TemporaryDirectory directory;
+    const std::string file = directory.write("p.toml", rule("redis", cgroup.path()));
+    check(chmod(file.c_str(), 0644), "chmod");
+    Process daemon({{"unshare", "--net", from_environment("SOCKACCELD"), "--bus", bus.address(),
+                     "--policy", file},
+                    {},
+                    {}});
+    const auto find = [&](const std::string& text) {
+        return run_ctl(bus, {"status"}).output.find(text) != std::string::npos;
+    };
+    ASSERT_TRUE(wait_until([&] { return find("(unusable)") || !daemon.runs(); }))
+        << daemon.standard_error();
+
+    const Outcome failed = run_ctl(bus, {"probe"});
+    EXPECT_EQ(failed.status, 1);
+    EXPECT_EQ(failed.error, "");
+    EXPECT_NE(failed.output.find("\nthis kernel is unusable: nothing is accelerated\n"),
+              std::string::npos)
+        << failed.output;
+    const Outcome status = run_ctl(bus, {"status"});
+    EXPECT_EQ(status.status, 1);
+    EXPECT_NE(status.output.find("problems     1\n  nothing is accelerated: the kernel fails the "
+                                 "self-test: table: connect to 127.0.0.1: Network is unreachable"),
+              std::string::npos)
+        << status.output;
+    EXPECT_NE(status.output.find("\nredis  refused"), std::string::npos) << status.output;
+    EXPECT_NE(status.output.find("no `tolerate` lifts that"), std::string::npos) << status.output;
+
+    const std::string net = "--net=/proc/" + std::to_string(daemon.pid()) + "/ns/net";
+    ASSERT_EQ(run({{"nsenter", net, "ip", "link", "set", "lo", "up"}, {}, {}}).status, 0);
+    const Outcome passed = run_ctl(bus, {"probe"});
+    EXPECT_EQ(passed.status, 0) << passed.output;
+    EXPECT_TRUE(find("\nredis  active"));
+    EXPECT_TRUE(find("problems     none"));
+    daemon.signal(SIGTERM);
+    EXPECT_EQ(daemon.wait(), 0) << daemon.standard_error();
+}
+
 }  // namespace
 }  // namespace sockaccel::test
