@@ -109,7 +109,6 @@ class Pair {
         check(::fcntl(fd(end), F_SETFL, ::fcntl(fd(end), F_GETFL) & ~O_NONBLOCK), "set blocking");
     }
 
-    // Until the end has got `count` bytes by TCP since it was made, and is in this state.
     [[nodiscard]] tcp_info info(End end) const {
         tcp_info info{};
         socklen_t length = sizeof info;
@@ -190,6 +189,16 @@ std::string message(char letter, std::size_t size = kSome) {
 
 // --- the programs
 
+template <auto destroy>
+struct Destroy {
+    template <typename T>
+    void operator()(T* object) const {
+        destroy(object);
+    }
+};
+using Skeleton = std::unique_ptr<probe_bpf, Destroy<probe_bpf__destroy>>;
+using Link = std::unique_ptr<bpf_link, Destroy<bpf_link__destroy>>;
+
 class Programs {
   public:
     Programs() : skeleton_(probe_bpf__open()) {
@@ -233,12 +242,6 @@ class Programs {
     [[nodiscard]] std::uint32_t redirected() const { return skeleton_->bss->redirected; }
 
   private:
-    struct Destroy {
-        void operator()(probe_bpf* skeleton) const { probe_bpf__destroy(skeleton); }
-        void operator()(bpf_link* link) const { bpf_link__destroy(link); }
-    };
-    using Link = std::unique_ptr<bpf_link, Destroy>;
-
     Link iterator(bpf_program* program) const {
         bpf_iter_link_info info{};
         info.map.map_fd = static_cast<__u32>(bpf_map__fd(skeleton_->maps.probe_ends));
@@ -289,7 +292,7 @@ class Programs {
                         std::to_string(skeleton_->bss->visited) + " of 2");
     }
 
-    std::unique_ptr<probe_bpf, Destroy> skeleton_;
+    Skeleton skeleton_;
     Link insert_, remove_;
 };
 
@@ -367,7 +370,7 @@ std::string check_fionread(Programs& programs, std::size_t redirected, std::size
     if (by_tcp > 0)
         programs.send_by_tcp(pair, client, message('b', by_tcp));
     const std::size_t seen = pair.readable(server);
-    const std::string text = "counts " + counted(seen, redirected + by_tcp);
+    std::string text = "counts " + counted(seen, redirected + by_tcp);
     if (seen != redirected + by_tcp)
         throw Wrong(text);
     return text;
@@ -518,15 +521,14 @@ std::string check_waitall(Programs& programs) {
     rest.join();
     if (result < 0)
         throw Wrong(std::string("recv fails: ") + std::strerror(error));
-    const std::string text = "returns " + counted(static_cast<std::size_t>(result), 2 * kSome);
+    std::string text = "returns " + counted(static_cast<std::size_t>(result), 2 * kSome);
     if (got != message('a') + message('b'))
         throw Wrong(text);
     return text;
 }
 
 std::string check_fentry() {
-    std::unique_ptr<probe_bpf, void (*)(probe_bpf*)> skeleton(probe_bpf__open(),
-                                                              probe_bpf__destroy);
+    const Skeleton skeleton(probe_bpf__open());
     if (!skeleton)
         throw Wrong("cannot open the embedded BPF object: " + last_message);
     bpf_program* program = nullptr;
