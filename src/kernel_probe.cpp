@@ -140,7 +140,7 @@ class Pair {
             if (result > 0)
                 have += static_cast<std::size_t>(result);
             else if (errno == EAGAIN)
-                wait_for(fd(end), POLLIN, counted(count - have, count));
+                wait_for(fd(end), POLLIN, "the rest, " + counted(count - have, count) + ",");
             else
                 throw Wrong(std::string("recv fails: ") + std::strerror(errno));
         }
@@ -226,13 +226,16 @@ class Programs {
             throw Wrong("the kernel does not redirect a message");
     }
 
-    // Returns when it has arrived.
-    void send_by_tcp(const Pair& pair, End from, const std::string& text) {
+    // Returns when it has arrived. `is_enrolled`: else it goes by TCP although the program would
+    // redirect it.
+    void send_by_tcp(const Pair& pair, End from, const std::string& text, bool is_enrolled = true) {
         const End to = peer_of(from);
         const auto wanted = pair.info(to).tcpi_bytes_received + text.size();
-        skeleton_->bss->redirect_to = 0;
+        redirect_from(from);
+        if (is_enrolled)
+            skeleton_->bss->redirect_to = 0;
         send(pair, from, text);
-        wait_until(counted(text.size(), text.size()) + " by TCP",
+        wait_until("what was sent by TCP",
                    [&] { return pair.info(to).tcpi_bytes_received >= wanted; });
     }
 
@@ -414,7 +417,7 @@ std::string check_removal(Programs& programs) {
     programs.remove(pair);
     const std::uint32_t before = programs.redirected();
     for (const End from : {client, server}) {
-        programs.send_by_tcp(pair, from, message('b'));
+        programs.send_by_tcp(pair, from, message('b'), false);
         if (const std::size_t seen = pair.readable(peer_of(from)); seen != kSome)
             throw Wrong("FIONREAD still counts " + counted(seen, kSome));
         pair.expect(peer_of(from), message('b'));

@@ -111,18 +111,17 @@ int serve(const Options& options) {
         return changes;
     };
     std::optional<Manager> manager;
-    SelfTest self_test(loop, probe_kernel,
-                       [&](const KernelVerdict& verdict, std::chrono::nanoseconds took) {
-                           const bool is_new = verdict != engine.verdict();
-                           if (is_new) {
-                               log_verdict(verdict, took);
-                               engine.take_verdict(verdict);
-                               log_rules(engine);
-                           }
-                           if (manager)
-                               manager->answer_probes();
-                           tell_service_manager(engine);
-                       });
+    SelfTest self_test(
+        loop, probe_kernel, [&](const KernelVerdict& verdict, std::chrono::nanoseconds took) {
+            if (verdict != engine.verdict()) {
+                log_verdict(verdict, took);
+                engine.take_verdict(verdict);  // what cannot be enforced ends the daemon: plain TCP
+                log_rules(engine);
+            }
+            if (manager)
+                manager->answer_probes();
+            tell_service_manager(engine);
+        });
     if (options.bus.kind != BusAddress::Kind::none)
         manager.emplace(loop, engine, options.bus,
                         Manager::About{SOCKACCEL_VERSION, kernel_release(), options.policy_file},
