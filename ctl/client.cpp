@@ -221,6 +221,7 @@ StatusReport Client::status() {
         read(status, "foreign", report.foreign);
         read(status, "paused", report.paused);
         read(status, "problems", report.problems);
+        read(status, "kernel_state", report.kernel_state);
         report.generation = state_->manager->Generation();
     });
     return report;
@@ -251,6 +252,18 @@ ConnectionsReport Client::connections() {
         for (const Dict& dict : std::get<0>(answer))
             report.connections.push_back(read_connection(dict));
         report.omitted = std::get<1>(answer);
+        return report;
+    });
+}
+
+ProbeReport Client::probe() {
+    return call("probe", [this] {
+        const auto answer = state_->manager->Probe();
+        ProbeReport report;
+        for (const auto& row : std::get<0>(answer))
+            report.findings.push_back(
+                {std::get<0>(row), std::get<1>(row), std::get<2>(row), std::get<3>(row)});
+        report.is_usable = std::get<1>(answer);
         return report;
     });
 }

@@ -37,6 +37,7 @@ class Client {
     [[nodiscard]] ConnectionsReport connections();
     void pause(const std::string& rule);  // "": everything
     void resume(const std::string& rule);
+    [[nodiscard]] ProbeReport probe();  // tests the kernel now
     std::vector<std::string> reload();  // what changed, a line each
 
     // Gives events to `sink` until SIGINT or SIGTERM, which stay blocked. Calls `ready` once when

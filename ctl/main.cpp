@@ -72,6 +72,12 @@ int resume(const Options& options) {
     return EXIT_SUCCESS;
 }
 
+int probe(const Options& options) {
+    const ctl::ProbeReport report = connect(options).probe();
+    print(options.is_json ? probe_json(report) : probe_text(report));
+    return report.is_usable ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int check_file(const Options& options) {
     const Policy policy = read_policy(options.file);
     print(options.is_json ? ctl::policy_json(options.file, policy)
@@ -115,6 +121,7 @@ int run(int argc, char** argv) {
         ->add_option("RULE", options.rule, "the rule; none: everything");
     add("resume", "end a pause (root)", resume)
         ->add_option("RULE", options.rule, "the rule; none: everything");
+    add("probe", "test what the kernel does with redirected data, now (root)", probe);
     add("check", "say what a policy file means, or what is wrong with it; offline", check_file)
         ->add_option("FILE", options.file, "the policy, such as /etc/sockaccel.toml")
         ->required();

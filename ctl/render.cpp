@@ -240,8 +240,9 @@ std::string status_text(const StatusReport& status) {
     for (const RuleReport& rule : status.rules)
         live += rule.live();
 
-    std::string result = fmt::format("sockaccel {} on Linux {}\n", one_line(status.version),
-                                     one_line(status.kernel));
+    std::string result = fmt::format(
+        "sockaccel {} on Linux {}{}\n", one_line(status.version), one_line(status.kernel),
+        status.kernel_state.empty() ? "" : " (" + one_line(status.kernel_state) + ")");
     result += fmt::format("policy       {}, generation {}\n", one_line(status.policy_file),
                           status.generation);
     result += fmt::format("connections  {} accelerated, {} in the kernel's table\n", live,
@@ -279,6 +280,7 @@ std::string status_text(const StatusReport& status) {
 std::string status_json(const StatusReport& status) {
     return dump({{"version", status.version},
                  {"kernel", status.kernel},
+                 {"kernel_state", status.kernel_state},
                  {"policy_file", status.policy_file},
                  {"generation", status.generation},
                  {"well", status.is_well()},
@@ -413,6 +415,29 @@ std::string event_json(const EventReport& event) {
     return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
+std::string probe_text(const ProbeReport& report) {
+    Table table({{"CHECK", Align::left},
+                 {"", Align::left},
+                 {"RESULT", Align::left},
+                 {"CONSEQUENCE", Align::left}});
+    for (const Finding& finding : report.findings)
+        table.add({finding.check, finding.ok ? "right" : "wrong", finding.result,
+                   finding.consequence.empty() ? "-" : finding.consequence});
+    return table.text() + (report.is_usable ? "\nthis kernel is usable\n"
+                                            : "\nthis kernel is unusable: nothing is "
+                                              "accelerated\n");
+}
+
+std::string probe_json(const ProbeReport& report) {
+    Json findings = Json::array();
+    for (const Finding& finding : report.findings)
+        findings.push_back({{"check", finding.check},
+                            {"ok", finding.ok},
+                            {"result", finding.result},
+                            {"consequence", finding.consequence}});
+    return dump({{"usable", report.is_usable}, {"findings", std::move(findings)}});
+}
+
 std::string changes_text(const std::vector<std::string>& changes) {
     if (changes.empty())
         return "nothing changed\n";
@@ -447,7 +472,7 @@ std::string policy_text(const std::string& file, const Policy& policy) {
             line("prove", format_duration(rule.prove));
             line("tolerate", joined(hazards_of(rule), "nothing"));
         }
-        const std::string why = refusal(rule);
+        const std::string why = refusal(rule, KernelVerdict{});
         if (!why.empty())
             line("refused:", why);
     }
@@ -466,7 +491,7 @@ std::string policy_json(const std::string& file, const Policy& policy) {
                          {"tolerate", hazards_of(rule)},
                          {"queue_bytes", rule.queue_bytes},
                          {"prove_usec", microseconds(rule.prove).count()},
-                         {"refusal", refusal(rule)}});
+                         {"refusal", refusal(rule, KernelVerdict{})}});
     return dump({{"file", file},
                  {"limits",
                   {{"connections", policy.limits.connections},

@@ -27,10 +27,15 @@ namespace sockaccel::ctl {
 [[nodiscard]] std::string event_text(const EventReport& event);
 [[nodiscard]] std::string event_json(const EventReport& event);
 
+// What the self-test found, a row a check.
+[[nodiscard]] std::string probe_text(const ProbeReport& report);
+[[nodiscard]] std::string probe_json(const ProbeReport& report);
+
 [[nodiscard]] std::string changes_text(const std::vector<std::string>& changes);
 [[nodiscard]] std::string changes_json(const std::vector<std::string>& changes);
 
-// What a policy means: limits, and the rules in deciding order, refused ones with the reason.
+// What a policy means: limits, and the rules in deciding order, those with the reason that most
+// kernels make refused.
 [[nodiscard]] std::string policy_text(const std::string& file, const Policy& policy);
 [[nodiscard]] std::string policy_json(const std::string& file, const Policy& policy);
 

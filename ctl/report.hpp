@@ -8,13 +8,16 @@
 #include <string>
 #include <vector>
 
+#include "kernel_verdict.hpp"
+
 namespace sockaccel::ctl {
 
 using Counts = std::map<std::string, std::uint64_t>;
 
 struct RuleReport {
     std::string name;
-    std::string state, why;  // active, waiting, paused, refused; "" if active
+    // active, waiting, testing, paused, refused; why: "" if active
+    std::string state, why;
     std::string action;
     std::int32_t priority = 0;
     std::vector<std::string> cgroups, ports, networks, tolerate;
@@ -33,6 +36,7 @@ struct RuleReport {
 
 struct StatusReport {
     std::string version, kernel, policy_file;
+    std::string kernel_state;  // testing, usable, unusable
     std::uint32_t generation = 0;
     std::vector<RuleReport> rules;  // in deciding order
     std::uint32_t pairs = 0;
@@ -44,6 +48,11 @@ struct StatusReport {
 
     // Nothing is wrong, and every rule may run.
     [[nodiscard]] bool is_well() const;
+};
+
+struct ProbeReport {
+    std::vector<Finding> findings;
+    bool is_usable = false;
 };
 
 struct EndReport {

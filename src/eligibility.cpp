@@ -8,16 +8,6 @@
 namespace sockaccel {
 namespace {
 
-struct HazardName {
-    Hazard hazard;
-    const char* name;  // as the application's programmer knows it
-};
-
-// What the witness will watch for; until it does, a rule has to vouch for its applications.
-constexpr HazardName kUnwatched[] = {{Hazard::fionread, "FIONREAD"},
-                                     {Hazard::splice, "splice(2)"},
-                                     {Hazard::waitall, "MSG_WAITALL"}};
-
 // "a", "a and b", "a, b and c"
 std::string enumerate(const std::vector<std::string>& words) {
     std::string text;
@@ -43,21 +33,27 @@ std::string tolerate_line(const std::set<Hazard>& hazards) {
 
 }  // namespace
 
-std::string refusal(const Rule& rule) {
+std::string refusal(const Rule& rule, const KernelVerdict& kernel) {
     if (rule.action != Action::accelerate)
+        return "";
+    if (kernel.state == KernelVerdict::State::unusable)
+        return "the kernel fails the self-test, and no `tolerate` lifts that: " + kernel.flaw;
+    if (kernel.witness_watches)
         return "";
     std::set<Hazard> needed = rule.tolerate;
     std::vector<std::string> missing;
-    for (const HazardName& it : kUnwatched)
+    for (const Unhonoured& it : kernel.unhonoured)
         if (needed.insert(it.hazard).second)
-            missing.emplace_back(it.name);
+            missing.push_back(it.name);
     if (missing.empty())
         return "";
     const bool is_one = missing.size() == 1;
-    return "redirect cannot honour " + enumerate(missing) + ", and nothing watches for " +
-           (is_one ? "its" : "their") + " use yet; if none of its programs uses " +
-           (is_one ? "it" : "them") + ", " + (rule.tolerate.empty() ? "add: " : "write: ") +
-           tolerate_line(needed);
+    const bool is_known = kernel.state == KernelVerdict::State::usable;
+    return std::string(is_known ? "on this kernel redirect cannot honour "
+                                : "on most kernels redirect cannot honour ") +
+           enumerate(missing) + ", and nothing watches for " + (is_one ? "its" : "their") +
+           " use; if none of its programs uses " + (is_one ? "it" : "them") + ", " +
+           (rule.tolerate.empty() ? "add: " : "write: ") + tolerate_line(needed);
 }
 
 }  // namespace sockaccel

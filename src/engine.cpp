@@ -17,10 +17,6 @@ constexpr int kPassShare = 20;  // passes take at most one part in this many of 
 constexpr std::chrono::milliseconds kStopInterval{5};
 constexpr RuleMask kAllRules = ~RuleMask{0};
 
-bool has(const std::vector<Rule>& rules, const Rule& rule) {
-    return std::find(rules.begin(), rules.end(), rule) != rules.end();
-}
-
 }  // namespace
 
 std::string_view to_string(RuleState state) {
@@ -29,6 +25,8 @@ std::string_view to_string(RuleState state) {
             return "active";
         case RuleState::waiting:
             return "waiting";
+        case RuleState::testing:
+            return "testing";
         case RuleState::refused:
             return "refused";
         case RuleState::paused:
@@ -47,11 +45,16 @@ Engine::Engine(EventLoop& loop, Datapath& datapath, CgroupTree& cgroups)
 std::vector<std::string> Engine::apply(const Policy& policy) {
     std::vector<std::string> changes = describe_change(policy_, policy);
     Policy accepted{policy.limits, {}};
+    std::map<std::string, std::string> refused;
     for (const Rule& rule : policy.rules) {
-        const std::string why = refusal(rule);
-        if (why.empty())
+        const std::string why = refusal_of(rule);
+        if (why.empty()) {
             accepted.rules.push_back(rule);
-        else if (!has(policy_.rules, rule))
+            continue;
+        }
+        refused[rule.name] = why;
+        if (const auto before = refused_.find(rule.name);
+            before == refused_.end() || before->second != why)
             changes.push_back("refused " + rule.name + ": " + why);
     }
     Tables tables = compile(accepted, &tables_);
@@ -69,13 +72,42 @@ std::vector<std::string> Engine::apply(const Policy& policy) {
     }
     leaving_ = (leaving_ | old) & ~ids;
     tables_ = std::move(tables);
-    policy_ = policy;
+    refused_ = std::move(refused);
+    if (&policy != &policy_)
+        policy_ = policy;
     tell_paused(paused_ids(tables_));
     look_for_foreign();
-    pass_at(now());
+    if (!tables_.rules.empty() || leaving_ != 0)
+        pass_at(now());
     if (changed_)
         changed_();
     return changes;
+}
+
+std::vector<std::string> Engine::take_verdict(const KernelVerdict& verdict) {
+    KernelVerdict before = std::exchange(verdict_, verdict);
+    try {
+        return apply(policy_);
+    } catch (...) {
+        verdict_ = std::move(before);
+        throw;
+    }
+}
+
+bool Engine::is_tested() const {
+    return verdict_.state != KernelVerdict::State::untested;
+}
+
+std::string Engine::refusal_of(const Rule& rule) const {
+    return is_tested() ? refusal(rule, verdict_) : "";
+}
+
+std::vector<std::string> Engine::problems() const {
+    std::vector<std::string> all = problems_;
+    if (verdict_.state == KernelVerdict::State::unusable)
+        all.insert(all.begin(),
+                   "nothing is accelerated: the kernel fails the self-test: " + verdict_.flaw);
+    return all;
 }
 
 void Engine::enforce(const Tables& tables, const Limits& limits, RuleMask leaving) {
@@ -93,14 +125,16 @@ void Engine::free_ids(RuleMask reused) {
         return;
     datapath_.set_membership(place(without(tables_, reused), cgroups_.selected()));
     datapath_.drain(leaving_ | reused, SA_REASON_POLICY);
-    pass();  // a pair that has begun to leave does not turn back
+    if (is_tested())  // else there is no pair yet
+        pass();       // a pair that has begun to leave does not turn back
 }
 
 void Engine::pause(const Paused& paused) {
     paused_ = paused;
     if (const RuleMask ids = paused_ids(tables_); ids != told_paused_) {
         tell_paused(ids);
-        pass();  // at once: somebody waits for it
+        if (is_tested())
+            pass();  // at once: somebody waits for it
     }
     if (changed_)
         changed_();
@@ -164,6 +198,8 @@ void Engine::pass() {
 }
 
 void Engine::pass_at(Instant at) {
+    if (!is_tested())
+        return;  // take_verdict() sees to the first one
     at = std::max(at, last_pass_ + std::max(kPassInterval, kPassShare * last_pass_took_));
     if (next_pass_ && *next_pass_ <= at)
         return;
@@ -221,7 +257,7 @@ RuleStatus Engine::status_of(const Rule& rule) const {
                      [&](const PlannedRule& it) { return it.rule.name == rule.name; });
     if (planned == tables_.rules.end()) {
         status.state = RuleState::refused;
-        status.why = refusal(rule);
+        status.why = refusal_of(rule);
         return status;
     }
     status.id = planned->id;
@@ -234,6 +270,9 @@ RuleStatus Engine::status_of(const Rule& rule) const {
     if (paused_.has(rule.name)) {
         status.state = RuleState::paused;
         status.why = "everything goes by TCP until it is resumed";
+    } else if (!is_tested() && rule.action == Action::accelerate) {
+        status.state = RuleState::testing;
+        status.why = "the kernel is being tested: nothing is enrolled before the result is there";
     }
     return status;
 }

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -23,7 +24,8 @@ namespace sockaccel {
 enum class RuleState {
     active,   // attached, connections are being looked at
     waiting,  // no cgroup that it names exists at the moment
-    refused,  // `why` says what it would have to tolerate
+    testing,  // connections are paired, but none is enrolled before the kernel has been tested
+    refused,  // `why` says what it would have to tolerate, or what is wrong with the kernel
     paused,   // attached, and everything goes by TCP
 };
 [[nodiscard]] std::string_view to_string(RuleState state);
@@ -49,6 +51,11 @@ class Engine {
     // From now on every message of these rules goes by TCP, and their pairs leave; for the others
     // that ends. Rules that apply() brings later are meant, too.
     void pause(const Paused& paused);
+    // What the self-test found: the policy is applied again by it. Before the first verdict the
+    // steward runs no pass, so connections are paired and none is enrolled. Returns and throws what
+    // apply() does.
+    std::vector<std::string> take_verdict(const KernelVerdict& verdict);
+    [[nodiscard]] const KernelVerdict& verdict() const { return verdict_; }
 
     // Closes every gate, takes all pairs out and detaches. Runs passes for at most `patience`,
     // until every pair has left. Returns the connections that remain (plain TCP, with the empty
@@ -64,15 +71,18 @@ class Engine {
     [[nodiscard]] Totals totals() { return datapath_.totals(); }
     [[nodiscard]] std::vector<std::string> foreign() { return datapath_.foreign(); }
     [[nodiscard]] std::string cgroup_path(std::uint64_t id) const { return cgroups_.path_of(id); }
-    [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
+    [[nodiscard]] std::vector<std::string> problems() const;
 
     // Paired, enrolled and left, while somebody listens; {} ends it.
     void listen(std::function<void(const ConnectionEvent&)> listener);
 
-    // Called after each change of what rules() or problems() say.
+    // Called after each change of what rules(), problems() or verdict() say.
     void on_change(std::function<void()> callback) { changed_ = std::move(callback); }
 
   private:
+    [[nodiscard]] bool is_tested() const;
+    // Why a rule may not run; "" also while that is not known.
+    [[nodiscard]] std::string refusal_of(const Rule& rule) const;
     void enforce(const Tables& tables, const Limits& limits, RuleMask leaving);
     void free_ids(RuleMask reused);
     void place_links();
@@ -90,7 +100,9 @@ class Engine {
     CgroupTree& cgroups_;
     Policy policy_;
     Paused paused_;
-    RuleMask told_paused_ = 0;                    // what the datapath knows of that
+    RuleMask told_paused_ = 0;  // what the datapath knows of that
+    KernelVerdict verdict_;
+    std::map<std::string, std::string> refused_;  // by rule: why
     Tables tables_ = compile(Policy{}, nullptr);  // of the rules that are not refused
     std::vector<std::string> problems_;           // cgroups that could not be attached to, and why
     std::set<std::string> told_foreign_;          // other people's programs, as logged

@@ -18,11 +18,13 @@
 #include "cgroup_tree.hpp"
 #include "engine.hpp"
 #include "event_loop.hpp"
+#include "kernel_probe.hpp"
 #include "kernel_support.hpp"
 #include "log.hpp"
 #include "manager.hpp"
 #include "pause_file.hpp"
 #include "policy.hpp"
+#include "self_test.hpp"
 
 namespace {
 
@@ -85,6 +87,19 @@ void log_paused(const Paused& paused) {
                                       : "paused:" + names);
 }
 
+void log_verdict(const KernelVerdict& verdict, std::chrono::nanoseconds took) {
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
+    const std::string line = "self-test of the kernel (" + std::to_string(ms) +
+                             " ms): " + std::string(to_string(verdict.state));
+    if (verdict.state == KernelVerdict::State::unusable)
+        log::warning(line + ": " + verdict.flaw);
+    else
+        log::info(line);
+    for (const Finding& finding : verdict.findings)
+        if (!finding.ok)
+            log::info("  " + finding.check + ": " + finding.result + ": " + finding.consequence);
+}
+
 void stop(Engine& engine, std::chrono::seconds patience) {
     sd_notify(0, "STOPPING=1");
     const std::vector<Connection> remaining = engine.stop(patience);
@@ -114,7 +129,6 @@ int serve(const Options& options) {
     const PauseFile pause_file(options.state_directory);
     engine.pause(pause_file.read());
     engine.apply(policy);
-    log_rules(engine);
 
     const auto read_and_apply = [&] {
         std::vector<std::string> changes = engine.apply(read(options));
@@ -133,10 +147,21 @@ int serve(const Options& options) {
         }
     };
     std::optional<Manager> manager;
+    SelfTest self_test(
+        loop, probe_kernel, [&](const KernelVerdict& verdict, std::chrono::nanoseconds took) {
+            if (verdict != engine.verdict()) {
+                log_verdict(verdict, took);
+                engine.take_verdict(verdict);  // what cannot be enforced ends the daemon: plain TCP
+                log_rules(engine);
+            }
+            if (manager)
+                manager->answer_probes();
+            tell_service_manager(engine);
+        });
     if (options.bus.kind != BusAddress::Kind::none)
         manager.emplace(loop, engine, options.bus,
                         Manager::About{SOCKACCEL_VERSION, kernel_release(), options.policy_file},
-                        read_and_apply, pause);
+                        read_and_apply, pause, [&] { self_test.start(); });
 
     const Source hangup = loop.on_signal(SIGHUP, [&] {
         try {
@@ -155,6 +180,7 @@ int serve(const Options& options) {
     if (manager)
         manager->claim_name();
     tell_service_manager(engine);
+    self_test.start();
 
     const int status = loop.run();
     stop(engine, options.stop_patience);

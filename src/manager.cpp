@@ -33,6 +33,7 @@ namespace {
 
 using Dict = std::map<std::string, sdbus::Variant>;
 using Counts = std::map<std::string, std::uint64_t>;
+using Row = sdbus::Struct<std::string, std::string, std::string, bool>;
 
 // Handled in one go; then the rest of the daemon gets its turn, whatever callers do.
 constexpr int kRequestsAtOnce = 32;
@@ -94,6 +95,14 @@ std::vector<std::string> texts_of(const Range& range, Text text) {
 
 std::vector<std::string> texts_of(const std::vector<std::string>& strings) {
     return texts_of(strings, [](const std::string& string) { return string; });
+}
+
+std::vector<Row> rows_of(const std::vector<Finding>& findings) {
+    std::vector<Row> rows;
+    for (const Finding& finding : findings)
+        rows.emplace_back(valid_utf8(finding.check), valid_utf8(finding.result),
+                          valid_utf8(finding.consequence), finding.ok);
+    return rows;
 }
 
 // The first of them, as many as fit.
@@ -251,13 +260,14 @@ class ManagerObject final
   public:
     ManagerObject(sdbus::IConnection& connection, Engine& engine, Manager::About about,
                   std::function<std::vector<std::string>()> read_and_apply,
-                  std::function<void(const sockaccel::Paused&)> pause)
+                  std::function<void(const sockaccel::Paused&)> pause, std::function<void()> probe)
         : AdaptorInterfaces(connection, kManagerPath),
           connection_(connection),
           engine_(engine),
           about_(std::move(about)),
           read_and_apply_(std::move(read_and_apply)),
-          pause_(std::move(pause)) {
+          pause_(std::move(pause)),
+          probe_(std::move(probe)) {
         registerAdaptor();
         refresh();
         engine_.on_change([this] { refresh(); });
@@ -277,6 +287,18 @@ class ManagerObject final
         return changes;
     }
 
+    void answer_probes() {
+        const KernelVerdict& verdict = engine_.verdict();
+        const std::vector<Row> rows = rows_of(verdict.findings);
+        for (const ProbeResult& asked : std::exchange(probing_, {})) {
+            try {
+                asked.returnResults(rows, verdict.state == KernelVerdict::State::usable);
+            } catch (const sdbus::Error& error) {
+                log::warning("tell the result of a self-test: " + error.getMessage());
+            }
+        }
+    }
+
     // Takes subscribers out that have left the bus. Not done in the callback that tells of it: that
     // lives in the slot which is erased here.
     void forget_gone() {
@@ -288,6 +310,8 @@ class ManagerObject final
     }
 
   private:
+    using ProbeResult = sdbus::Result<std::vector<Row>, bool>;
+
     // The properties that change.
     struct Shown {
         std::uint32_t generation = 1;
@@ -295,6 +319,8 @@ class ManagerObject final
         std::uint32_t active_rules = 0;
         std::vector<std::string> paused;
         std::vector<std::string> problems;
+        std::string kernel_state;
+        std::vector<Row> findings;
     };
 
     // --- rules and properties
@@ -338,6 +364,8 @@ class ManagerObject final
         after.paused =
             texts_of(engine_.paused().names(), [](const std::string& name) { return name; });
         after.problems = texts_of(engine_.problems());
+        after.kernel_state = to_string(engine_.verdict().state);
+        after.findings = rows_of(engine_.verdict().findings);
 
         std::vector<std::string> changed;
         if (shown_.generation != after.generation)
@@ -350,6 +378,10 @@ class ManagerObject final
             changed.emplace_back("Paused");
         if (shown_.problems != after.problems)
             changed.emplace_back("Problems");
+        if (shown_.kernel_state != after.kernel_state)
+            changed.emplace_back("KernelState");
+        if (shown_.findings != after.findings)
+            changed.emplace_back("Findings");
         shown_ = std::move(after);
         if (!changed.empty())
             emitPropertiesChangedSignal(Manager_adaptor::INTERFACE_NAME, changed);
@@ -396,7 +428,8 @@ class ManagerObject final
                         {"halves_expired", totals.halves_expired},
                         {"foreign", texts_of(engine_.foreign())},
                         {"paused", shown_.paused},
-                        {"problems", shown_.problems}};
+                        {"problems", shown_.problems},
+                        {"kernel_state", shown_.kernel_state}};
         });
     }
 
@@ -435,6 +468,13 @@ class ManagerObject final
         });
     }
 
+    void Probe(ProbeResult&& asked) override {
+        answer([this, &asked] {
+            probing_.push_back(std::move(asked));
+            probe_();
+        });
+    }
+
     static void add_end(Dict& dict, Variants& variants, const std::string& prefix,
                         const ConnectionEnd& end, const std::string& cgroup) {
         const auto add = [&](const char* key, const auto& value) {
@@ -463,6 +503,8 @@ class ManagerObject final
     std::uint32_t ActiveRules() override { return shown_.active_rules; }
     std::vector<std::string> Paused() override { return shown_.paused; }
     std::vector<std::string> Problems() override { return shown_.problems; }
+    std::string KernelState() override { return shown_.kernel_state; }
+    std::vector<Row> Findings() override { return shown_.findings; }
 
     // --- subscribers
 
@@ -548,12 +590,14 @@ class ManagerObject final
     const Manager::About about_;
     const std::function<std::vector<std::string>()> read_and_apply_;
     const std::function<void(const sockaccel::Paused&)> pause_;
+    const std::function<void()> probe_;
     std::uint32_t generation_ = 1;
     Shown shown_;
     std::array<std::string, SA_MAX_RULES> names_;  // by rule id, kept until the id is reused
     std::map<std::string, std::unique_ptr<RuleObject>> rules_;
     std::map<std::string, sdbus::Slot> subscribers_;  // by unique name, with the watch for its end
     std::vector<std::string> gone_;                   // subscribers to be forgotten
+    std::vector<ProbeResult> probing_;                // who waits for the self-test
     bool is_listening_ = false;
 };
 
@@ -563,11 +607,11 @@ class ManagerObject final
 struct Manager::State {
     State(const BusAddress& bus, EventLoop& loop, Engine& engine, About about,
           std::function<std::vector<std::string>()> read_and_apply,
-          std::function<void(const Paused&)> pause)
+          std::function<void(const Paused&)> pause, std::function<void()> probe)
         : loop_(loop),
           connection_(open_bus(bus)),
           object_(*connection_, engine, std::move(about), std::move(read_and_apply),
-                  std::move(pause)),
+                  std::move(pause), std::move(probe)),
           io_(loop_.on_io(
               connection_->getEventLoopPollData().fd, [this] { return wanted(); },
               [this] { dispatch(); })) {}
@@ -616,9 +660,9 @@ struct Manager::State {
 
 Manager::Manager(EventLoop& loop, Engine& engine, const BusAddress& bus, About about,
                  std::function<std::vector<std::string>()> read_and_apply,
-                 std::function<void(const Paused&)> pause)
+                 std::function<void(const Paused&)> pause, std::function<void()> probe)
     : state_(std::make_unique<State>(bus, loop, engine, std::move(about), std::move(read_and_apply),
-                                     std::move(pause))) {}
+                                     std::move(pause), std::move(probe))) {}
 
 Manager::~Manager() = default;
 
@@ -635,6 +679,10 @@ void Manager::claim_name() {
                                      "org.sockaccel1.conf, installed, and are you root?");
         throw std::runtime_error(act + error.getMessage());
     }
+}
+
+void Manager::answer_probes() {
+    state_->object_.answer_probes();
 }
 
 std::vector<std::string> Manager::reload() {

@@ -25,12 +25,13 @@ class Manager {
 
     // Connects to the bus, which must not be `none`, and puts the objects there; nobody finds them
     // before claim_name(). `read_and_apply` is what a reload does; it returns what changed, a line
-    // each. `pause` puts in force what is paused, and keeps it. Takes the engine's on_change() and
+    // each. `pause` puts in force what is paused, and keeps it. `probe` starts a test of the
+    // kernel, if none runs; answer_probes() has to follow. Takes the engine's on_change() and
     // listen(). Engine and loop have to outlive the manager. When the bus goes away, the loop exits
     // with EXIT_FAILURE. Throws std::runtime_error.
     Manager(EventLoop& loop, Engine& engine, const BusAddress& bus, About about,
             std::function<std::vector<std::string>()> read_and_apply,
-            std::function<void(const Paused&)> pause);
+            std::function<void(const Paused&)> pause, std::function<void()> probe);
     ~Manager();
     Manager(const Manager&) = delete;
     Manager& operator=(const Manager&) = delete;
@@ -38,6 +39,9 @@ class Manager {
     // Last step of the start: from now on callers come. Throws std::runtime_error that says why the
     // name cannot be had.
     void claim_name();
+
+    // The engine has taken the verdict of a test: those who asked for one are told.
+    void answer_probes();
 
     // What the method Reload and SIGHUP do: read_and_apply, then tell the bus what changed.
     std::vector<std::string> reload();

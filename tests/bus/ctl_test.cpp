@@ -57,10 +57,36 @@ TEST_F(Ctl, StatusOfARefusedRuleIsNotWell) {
     EXPECT_EQ(outcome.error, "");
 }
 
+TEST_F(Ctl, ProbeShowsATableOfTheKernel) {
+    Daemon daemon(rule("redis", cgroup_.path()));
+    const std::string text = output(daemon, {"probe"});
+    EXPECT_EQ(text.find("CHECK  "), 0u) << text;
+    EXPECT_NE(text.find("\norder  "), std::string::npos) << text;
+    EXPECT_NE(text.find("\nthis kernel is usable\n"), std::string::npos) << text;
+
+    const json probed = json::parse(output(daemon, {"probe", "--json"}));
+    EXPECT_EQ(probed["usable"], true);
+    EXPECT_EQ(probed["findings"].size(), daemon.manager().Findings().size());
+    EXPECT_EQ(probed["findings"][0]["check"], "types");
+    EXPECT_EQ(probed["findings"][0]["ok"], true);
+}
+
+TEST_F(Ctl, ProbesAtOnceAreOneProbe) {
+    Daemon daemon("");
+    std::vector<std::unique_ptr<Process>> probes;
+    for (int i = 0; i < 5; ++i)
+        probes.push_back(std::make_unique<Process>(Command{
+            {from_environment("SOCKACCELCTL"), "--bus", daemon.bus().address(), "probe"}, {}, {}}));
+    for (const auto& probe : probes)
+        EXPECT_EQ(probe->wait(), 0) << probe->standard_error();
+    EXPECT_EQ(daemon.stop(), 0) << daemon.output();
+}
+
 TEST_F(Ctl, SaysWhatToDoWhenTheDaemonDoesNotRun) {
     const PrivateBus bus;
-    for (const Names& command : {Names{"status"}, Names{"rules"}, Names{"connections"},
-                                 Names{"reload"}, Names{"monitor"}, Names{"status", "--json"}}) {
+    for (const Names& command :
+         {Names{"status"}, Names{"rules"}, Names{"connections"}, Names{"reload"}, Names{"monitor"},
+          Names{"probe"}, Names{"status", "--json"}}) {
         const Outcome outcome = run_ctl(bus, command);
         EXPECT_EQ(outcome.status, 3) << command[0];
         EXPECT_EQ(outcome.output, "");
@@ -312,11 +338,12 @@ TEST_F(Access, EveryoneMayLook) {
     }
 }
 
-TEST_F(Access, OnlyRootSeesConnectionsAndReloads) {
-    for (const char* command : {"reload", "connections", "monitor", "pause", "resume"})
+TEST_F(Access, OnlyRootSeesConnectionsReloadsPausesAndProbes) {
+    for (const char* command : {"reload", "connections", "monitor", "pause", "resume", "probe"})
         expect_refused(command);
     EXPECT_EQ(run_ctl(daemon_.bus(), {"reload"}).status, 0);
     EXPECT_EQ(run_ctl(daemon_.bus(), {"connections"}).status, 0);
+    EXPECT_EQ(run_ctl(daemon_.bus(), {"probe"}).status, 0);
 }
 
 }  // namespace

@@ -193,7 +193,9 @@ TEST(SockAccelD, RunsWithoutABus) {
                     {{"NOTIFY_SOCKET", manager.path()}},
                     {}});
     ASSERT_TRUE(manager.wait_for("READY=1")) << daemon.standard_error();
-    EXPECT_NE(daemon.standard_error().find("rule redis: active"), std::string::npos);
+    EXPECT_TRUE(wait_until([&] {
+        return daemon.standard_error().find("rule redis: active") != std::string::npos;
+    })) << daemon.standard_error();
     check(chmod(file.c_str(), 0666), "chmod");
     daemon.signal(SIGHUP);
     EXPECT_TRUE(wait_until([&] {
@@ -216,6 +218,78 @@ TEST(SockAccelD, IsReadyWhenItOwnsItsName) {
          {}});
     ASSERT_TRUE(manager.wait_for("READY=1")) << daemon.standard_error();
     EXPECT_EQ(run_ctl(bus, {"status"}).status, 0);
+}
+
+TEST(SockAccelD, IsReadyBeforeItHasTestedTheKernel) {
+    const TestCgroup cgroup;
+    const PrivateBus bus;
+    const TemporaryDirectory directory;
+    const std::string file = directory.write("p.toml", rule("redis", cgroup.path()));
+    check(chmod(file.c_str(), 0644), "chmod");
+    NotifySocket service_manager;
+    const auto connection = connect(bus);
+    ManagerProxy manager(*connection);
+    RuleProxy redis(*connection, "redis");
+    const Process daemon(
+        {{from_environment("SOCKACCELD"), "--bus", bus.address(), "--policy", file},
+         {{"NOTIFY_SOCKET", service_manager.path()}},
+         {}});
+    ASSERT_TRUE(service_manager.wait_for("STATUS=1 of 1 rules active")) << daemon.standard_error();
+    EXPECT_EQ(service_manager.heard().find("READY=1\nSTATUS=0 of 1 rules active\n"), 0u)
+        << service_manager.heard();
+    ASSERT_TRUE(wait_until([&] {
+        while (connection->processPendingRequest()) {
+        }
+        return told(manager.changes, "KernelState") && told(redis.changes, "State");
+    }));
+    EXPECT_EQ(value_of<std::string>(redis.changes[0], "State"), "active");
+    EXPECT_EQ(value_of<std::string>(redis.changes[0], "Why"), "");
+    EXPECT_TRUE(told(manager.changes, "ActiveRules"));
+    EXPECT_TRUE(told(manager.changes, "Findings"));
+    EXPECT_EQ(manager.KernelState(), "usable");
+}
+
+// In a network namespace whose loopback is down the self-test cannot connect: as good as a kernel
+// that fails it.
+TEST(SockAccelD, AcceleratesNothingWhereTheSelfTestFailsUntilItDoesNot) {
+    const TestCgroup cgroup;
+    const PrivateBus bus;
+    const TemporaryDirectory directory;
+    const std::string file = directory.write("p.toml", rule("redis", cgroup.path()));
+    check(chmod(file.c_str(), 0644), "chmod");
+    Process daemon({{"unshare", "--net", from_environment("SOCKACCELD"), "--bus", bus.address(),
+                     "--policy", file},
+                    {},
+                    {}});
+    const auto find = [&](const std::string& text) {
+        return run_ctl(bus, {"status"}).output.find(text) != std::string::npos;
+    };
+    ASSERT_TRUE(wait_until([&] { return find("(unusable)") || !daemon.runs(); }))
+        << daemon.standard_error();
+
+    const Outcome failed = run_ctl(bus, {"probe"});
+    EXPECT_EQ(failed.status, 1);
+    EXPECT_EQ(failed.error, "");
+    EXPECT_NE(failed.output.find("\nthis kernel is unusable: nothing is accelerated\n"),
+              std::string::npos)
+        << failed.output;
+    const Outcome status = run_ctl(bus, {"status"});
+    EXPECT_EQ(status.status, 1);
+    EXPECT_NE(status.output.find("problems     1\n  nothing is accelerated: the kernel fails the "
+                                 "self-test: table: connect to 127.0.0.1: Network is unreachable"),
+              std::string::npos)
+        << status.output;
+    EXPECT_NE(status.output.find("\nredis  refused"), std::string::npos) << status.output;
+    EXPECT_NE(status.output.find("no `tolerate` lifts that"), std::string::npos) << status.output;
+
+    const std::string net = "--net=/proc/" + std::to_string(daemon.pid()) + "/ns/net";
+    ASSERT_EQ(run({{"nsenter", net, "ip", "link", "set", "lo", "up"}, {}, {}}).status, 0);
+    const Outcome passed = run_ctl(bus, {"probe"});
+    EXPECT_EQ(passed.status, 0) << passed.output;
+    EXPECT_TRUE(find("\nredis  active"));
+    EXPECT_TRUE(find("problems     none"));
+    daemon.signal(SIGTERM);
+    EXPECT_EQ(daemon.wait(), 0) << daemon.standard_error();
 }
 
 }  // namespace

@@ -35,6 +35,26 @@ TEST_F(Manager, TellsWhatItIs) {
     EXPECT_EQ(daemon.connections().size(), 0u);
 }
 
+TEST_F(Manager, TellsWhatTheKernelDoesWithRedirectedData) {
+    Daemon daemon(rule("redis", cgroup_.path()));
+    EXPECT_EQ(daemon.manager().KernelState(), "usable");
+    EXPECT_EQ(value_of<std::string>(daemon.status(), "kernel_state"), "usable");
+    const auto before = daemon.manager().Findings();
+    const auto [findings, is_usable] = daemon.manager().Probe();
+    EXPECT_TRUE(is_usable);
+    EXPECT_EQ(findings, before) << "the same kernel";
+    ASSERT_GT(findings.size(), 10u);
+    EXPECT_EQ(std::get<0>(findings[0]), "types");
+    for (const auto& finding : findings) {
+        const bool is_ok = std::get<3>(finding);
+        EXPECT_NE(std::get<1>(finding), "") << std::get<0>(finding);
+        EXPECT_TRUE(is_ok || !std::get<2>(finding).empty()) << std::get<0>(finding);
+    }
+    daemon.take_signals();
+    EXPECT_EQ(daemon.manager().changes.size(), 0u) << "nothing has changed";
+    EXPECT_EQ(daemon.rule("redis")->State(), "active");
+}
+
 TEST_F(Manager, ShowsEachRuleAsAnObject) {
     Daemon daemon(
         "[[rule]]\n"

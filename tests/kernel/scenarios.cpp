@@ -1607,10 +1607,9 @@ const std::vector<Scenario>& scenarios() {
         {"TimeStamps", time_stamps, Redirects::none},
         {"BytesThatAreLeft", bytes_that_are_left, Redirects::none},
         {"Zerocopy", zerocopy, Redirects::none,
-         Difference{
-             "what was sent with MSG_ZEROCOPY before that is never told to be complete",
-             {{R"(client: SO_ZEROCOPY = 1 -> 0)", R"(client: send("hello", ZEROCOPY) -> 5)",
-               R"(server: receives 5 of 5 "hello")", R"(client: is told nothing)"}}}},
+         Difference{"what was sent with MSG_ZEROCOPY before that is never told to be complete",
+                    {{R"(client: SO_ZEROCOPY = 1 -> 0)", R"(client: send("hello", ZEROCOPY) -> 5)",
+                      R"(server: receives 5 of 5 "hello")", R"(client: is told nothing)"}}}},
         {"PeekOffset", peek_offset, Redirects::by_kernel},
         {"PeekOffsetForWhatIsThere", peek_offset_for_what_is_there, Redirects::all,
          Difference{

@@ -25,6 +25,14 @@ bool has_owner(sdbus::IConnection& connection, const std::string& name) {
     return result;
 }
 
+// Asked without a proxy that would keep the signals of this.
+bool is_tested(sdbus::IConnection& connection) {
+    const auto daemon = sdbus::createProxy(connection, kBusName, kManagerPath);
+    const sdbus::Variant state = daemon->getProperty("KernelState")
+                                     .onInterface(org::sockaccel1::Manager_proxy::INTERFACE_NAME);
+    return state.get<std::string>() != "testing";
+}
+
 }  // namespace
 
 ManagerProxy::ManagerProxy(sdbus::IConnection& connection)
@@ -88,6 +96,8 @@ Daemon::Daemon(const std::string& policy, const std::vector<std::string>& argume
         [this] { return !process_->runs() || has_owner(*connection_, kBusName); }, kStartPatience);
     if (!is_up || !process_->runs())
         throw std::runtime_error("sockacceld does not start:\n" + output());
+    if (!wait_until([this] { return is_tested(*connection_); }, kStartPatience))
+        throw std::runtime_error("sockacceld does not end its self-test:\n" + output());
     manager_ = std::make_unique<ManagerProxy>(*connection_);
 }
 

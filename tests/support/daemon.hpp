@@ -60,8 +60,8 @@ class RuleProxy final
 
 [[nodiscard]] std::unique_ptr<sdbus::IConnection> connect(const PrivateBus& bus);
 
-// Started on construction, which returns when it owns its name on the bus; else it throws what the
-// daemon wrote. Killed on destruction, if it was not stopped.
+// Started on construction, which returns when it owns its name on the bus and has tested the
+// kernel; else it throws what the daemon wrote. Killed on destruction, if it was not stopped.
 class Daemon {
   public:
     // `arguments` come after the ones that name bus and policy. What it keeps for a restart goes

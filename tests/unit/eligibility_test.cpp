@@ -6,27 +6,85 @@
 namespace sockaccel {
 namespace {
 
-TEST(Refusal, NamesWhatIsMissingAndTheLineToAdd) {
+using State = KernelVerdict::State;
+
+KernelVerdict usable(std::vector<Unhonoured> unhonoured) {
+    KernelVerdict verdict;
+    verdict.state = State::usable;
+    verdict.unhonoured = std::move(unhonoured);
+    return verdict;
+}
+
+const KernelVerdict kClassB = usable({{Hazard::fionread, "FIONREAD (class B: ...)"},
+                                      {Hazard::splice, "splice(2)"},
+                                      {Hazard::waitall, "MSG_WAITALL"}});
+const KernelVerdict kClassC =
+    usable({{Hazard::splice, "splice(2)"}, {Hazard::waitall, "MSG_WAITALL"}});
+
+Rule tolerating(std::set<Hazard> hazards) {
     Rule rule;
-    EXPECT_EQ(refusal(rule),
-              "redirect cannot honour FIONREAD, splice(2) and MSG_WAITALL, and nothing watches for "
-              "their use yet; if none of its programs uses them, add: "
+    rule.tolerate = std::move(hazards);
+    return rule;
+}
+
+TEST(Refusal, NamesWhatIsMissingAndTheLineToAdd) {
+    EXPECT_EQ(refusal(Rule{}, kClassB),
+              "on this kernel redirect cannot honour FIONREAD (class B: ...), splice(2) and "
+              "MSG_WAITALL, and nothing watches for their use; if none of its programs uses them, "
+              "add: tolerate = [\"fionread\", \"splice\", \"waitall\"]");
+    EXPECT_EQ(
+        refusal(tolerating({Hazard::fionread, Hazard::waitall, Hazard::stall}), kClassB),
+        "on this kernel redirect cannot honour splice(2), and nothing watches for its use; if none "
+        "of its programs uses it, write: "
+        "tolerate = [\"fionread\", \"splice\", \"waitall\", \"stall\"]");
+    EXPECT_EQ(refusal(tolerating({Hazard::fionread, Hazard::splice, Hazard::waitall}), kClassB),
+              "");
+}
+
+TEST(Refusal, AsksNobodyToTolerateWhatTheKernelDoesRight) {
+    EXPECT_EQ(
+        refusal(Rule{}, kClassC),
+        "on this kernel redirect cannot honour splice(2) and MSG_WAITALL, and nothing watches "
+        "for their use; if none of its programs uses them, add: "
+        "tolerate = [\"splice\", \"waitall\"]");
+    EXPECT_EQ(refusal(tolerating({Hazard::splice, Hazard::waitall}), kClassC), "");
+    EXPECT_NE(refusal(tolerating({Hazard::splice, Hazard::waitall}), kClassB), "");
+    EXPECT_EQ(refusal(Rule{}, usable({})), "");
+}
+
+TEST(Refusal, WantsEverythingToleratedOnAKernelThatIsNotKnown) {
+    EXPECT_EQ(refusal(Rule{}, KernelVerdict{}),
+              "on most kernels redirect cannot honour FIONREAD, splice(2) and MSG_WAITALL, and "
+              "nothing watches for their use; if none of its programs uses them, add: "
               "tolerate = [\"fionread\", \"splice\", \"waitall\"]");
-    rule.tolerate = {Hazard::fionread, Hazard::waitall, Hazard::stall};
-    EXPECT_EQ(refusal(rule),
-              "redirect cannot honour splice(2), and nothing watches for its use yet; if none of "
-              "its programs uses it, write: "
-              "tolerate = [\"fionread\", \"splice\", \"waitall\", \"stall\"]");
-    rule.tolerate = {Hazard::fionread, Hazard::splice, Hazard::waitall};
-    EXPECT_EQ(refusal(rule), "");
+}
+
+TEST(Refusal, OfAnUnusableKernelIsLiftedByNothing) {
+    KernelVerdict unusable;
+    unusable.state = State::unusable;
+    unusable.flaw = "accounting: counts 0 of 1000 bytes";
+    unusable.witness_watches = true;
+    Rule rule = tolerating({Hazard::fionread, Hazard::splice, Hazard::waitall});
+    EXPECT_EQ(refusal(rule, unusable),
+              "the kernel fails the self-test, and no `tolerate` lifts that: "
+              "accounting: counts 0 of 1000 bytes");
+    rule.action = Action::bypass;
+    EXPECT_EQ(refusal(rule, unusable), "");
+}
+
+TEST(Refusal, IsLiftedByAWitness) {
+    KernelVerdict watched = kClassB;
+    watched.witness_watches = true;
+    EXPECT_EQ(refusal(Rule{}, watched), "");
 }
 
 TEST(Refusal, SparesRulesThatAccelerateNothing) {
     Rule rule;
-    rule.action = Action::bypass;
-    EXPECT_EQ(refusal(rule), "");
-    rule.action = Action::observe;
-    EXPECT_EQ(refusal(rule), "");
+    for (const Action action : {Action::bypass, Action::observe}) {
+        rule.action = action;
+        EXPECT_EQ(refusal(rule, kClassB), "");
+        EXPECT_EQ(refusal(rule, KernelVerdict{}), "");
+    }
 }
 
 }  // namespace

@@ -12,6 +12,24 @@ namespace {
 using namespace std::chrono_literals;
 using Lines = std::vector<std::string>;
 
+KernelVerdict usable(std::vector<Unhonoured> unhonoured) {
+    KernelVerdict verdict;
+    verdict.state = KernelVerdict::State::usable;
+    verdict.unhonoured = std::move(unhonoured);
+    return verdict;
+}
+
+KernelVerdict unusable() {
+    KernelVerdict verdict;
+    verdict.state = KernelVerdict::State::unusable;
+    verdict.flaw = "order: another one";
+    return verdict;
+}
+
+const KernelVerdict kClassB = usable({{Hazard::fionread, "FIONREAD (class B)"},
+                                      {Hazard::splice, "splice(2)"},
+                                      {Hazard::waitall, "MSG_WAITALL"}});
+
 const std::set<Hazard> kAll = {Hazard::fionread, Hazard::splice, Hazard::waitall};
 
 Rule make_rule(const std::string& name, const std::string& glob) {
@@ -34,7 +52,8 @@ ConnectionEvent event_of(EventKind kind) {
     return event;
 }
 
-class EngineTest : public testing::Test {
+// Of a kernel that has not been tested yet.
+class Untested : public testing::Test {
   protected:
     void run_for(std::chrono::milliseconds time) {
         EXPECT_EQ(is_run_, false) << "a loop runs once";
@@ -53,6 +72,95 @@ class EngineTest : public testing::Test {
   private:
     bool is_run_ = false;
 };
+
+class EngineTest : public Untested {
+  protected:
+    EngineTest() {
+        engine.take_verdict(kClassB);
+        datapath.take_calls();
+    }
+};
+
+// --- the verdict ---
+
+TEST_F(Untested, AttachesAndPairsButRunsNoPass) {
+    root.make("a");
+    const Rule bare = [] {
+        Rule rule = make_rule("bare", "a");
+        rule.tolerate = {};
+        return rule;
+    }();
+    Rule bypass = make_rule("bypass", "a");
+    bypass.action = Action::bypass;
+    engine.apply({{}, {bare, bypass, make_rule("r", "b")}});
+    EXPECT_EQ(datapath.membership.links, Lines{"a"});
+    datapath.want_pass();
+    run_for(150ms);
+    EXPECT_EQ(datapath.passes.size(), 0u);
+    const std::vector<RuleStatus> rules = engine.rules();
+    EXPECT_EQ(rules[0].state, RuleState::testing);
+    EXPECT_EQ(rules[0].why,
+              "the kernel is being tested: nothing is enrolled before the result is there");
+    EXPECT_EQ(rules[1].state, RuleState::active);
+    EXPECT_EQ(rules[2].state, RuleState::testing);
+    EXPECT_EQ(engine.problems(), Lines{});
+}
+
+TEST_F(Untested, TheVerdictLetsRulesRunOrRefusesThem) {
+    root.make("a");
+    Rule bare = make_rule("bare", "a");
+    bare.tolerate = {};
+    engine.apply({{}, {bare, make_rule("r", "a")}});
+    datapath.take_calls();
+    int changes = 0;
+    engine.on_change([&] { ++changes; });
+    EXPECT_EQ(engine.take_verdict(kClassB), Lines{"refused bare: " + refusal(bare, kClassB)});
+    EXPECT_EQ(changes, 1);
+    EXPECT_EQ(datapath.take_calls(), (Lines{"tables r=1", "drain 0x1 policy", "membership a"}));
+    EXPECT_EQ(engine.rules()[0].state, RuleState::refused);
+    EXPECT_EQ(engine.rules()[1].state, RuleState::active);
+    run_for(50ms);
+    EXPECT_EQ(datapath.passes.size(), 1u) << "what was paired meanwhile is looked at";
+}
+
+TEST_F(EngineTest, AnotherVerdictIsAnotherRefusal) {
+    root.make("a");
+    Rule rule = make_rule("r", "a");
+    rule.tolerate = {};
+    const KernelVerdict right = usable({});
+    engine.apply({{}, {rule}});
+    EXPECT_EQ(engine.rules()[0].state, RuleState::refused);
+    EXPECT_EQ(engine.take_verdict(right), Lines{});
+    EXPECT_EQ(engine.rules()[0].state, RuleState::active);
+    EXPECT_EQ(datapath.membership.links, Lines{"a"});
+    EXPECT_EQ(engine.take_verdict(kClassB), Lines{"refused r: " + refusal(rule, kClassB)});
+    EXPECT_EQ(engine.rules()[0].state, RuleState::refused);
+    EXPECT_EQ(datapath.membership.links, Lines{});
+}
+
+TEST_F(EngineTest, AnUnusableKernelAcceleratesNothingAndIsAProblem) {
+    root.make("a");
+    engine.apply({{}, {make_rule("r", "a")}});
+    engine.take_verdict(unusable());
+    EXPECT_EQ(engine.rules()[0].state, RuleState::refused);
+    EXPECT_EQ(engine.rules()[0].why, refusal(make_rule("r", "a"), unusable()));
+    EXPECT_EQ(datapath.membership, Membership{});
+    EXPECT_EQ(engine.problems(),
+              Lines{"nothing is accelerated: the kernel fails the self-test: order: another one"});
+    engine.take_verdict(kClassB);
+    EXPECT_EQ(engine.rules()[0].state, RuleState::active);
+    EXPECT_EQ(engine.problems(), Lines{});
+}
+
+TEST_F(EngineTest, KeepsTheOldVerdictIfTheNewOneCannotBeEnforced) {
+    root.make("a");
+    engine.apply({{}, {make_rule("r", "a")}});
+    datapath.failing = "membership";
+    EXPECT_THROW(engine.take_verdict(unusable()), std::system_error);
+    EXPECT_EQ(engine.verdict(), kClassB);
+    EXPECT_EQ(engine.rules()[0].state, RuleState::active);
+    EXPECT_EQ(datapath.membership.links, Lines{"a"});
+}
 
 // --- apply ---
 
@@ -73,14 +181,14 @@ TEST_F(EngineTest, RefusesARuleAndKeepsTheOthers) {
     refused.tolerate = {};
     const Policy policy{{}, {refused, make_rule("good", "a"), make_rule("late", "b")}};
     const Lines changes = engine.apply(policy);
-    EXPECT_EQ(changes,
-              (Lines{"added bad", "added good", "added late", "refused bad: " + refusal(refused)}));
+    EXPECT_EQ(changes, (Lines{"added bad", "added good", "added late",
+                              "refused bad: " + refusal(refused, kClassB)}));
     EXPECT_EQ(datapath.calls[0], "tables good=0 late=1");
 
     const std::vector<RuleStatus> rules = engine.rules();
     ASSERT_EQ(rules.size(), 3u);
     EXPECT_EQ(rules[0].state, RuleState::refused);
-    EXPECT_EQ(rules[0].why, refusal(refused));
+    EXPECT_EQ(rules[0].why, refusal(refused, kClassB));
     EXPECT_EQ(rules[0].id, std::nullopt);
     EXPECT_EQ(rules[1].state, RuleState::active);
     EXPECT_EQ(rules[1].why, "");

@@ -49,6 +49,7 @@ StatusReport status() {
     StatusReport report;
     report.version = "0.1";
     report.kernel = "6.1.0";
+    report.kernel_state = "usable";
     report.policy_file = "/etc/sockaccel.toml";
     report.generation = 2;
     report.rules = {redis(), web()};
@@ -102,7 +103,7 @@ EventReport event() {
 
 TEST(Render, StatusFitsOneScreen) {
     EXPECT_EQ(status_text(status()),
-              "sockaccel 0.1 on Linux 6.1.0\n"
+              "sockaccel 0.1 on Linux 6.1.0 (usable)\n"
               "policy       /etc/sockaccel.toml, generation 2\n"
               "connections  3 accelerated, 4 pairs in the kernel's table\n"
               "memory       1.5KiB of 256MiB used by queued data\n"
@@ -176,7 +177,7 @@ TEST(Render, StatusAsJson) {
     StatusReport report = status();
     report.rules = {redis()};
     EXPECT_EQ(json::parse(status_json(report)), json::parse(R"({
-        "version": "0.1", "kernel": "6.1.0", "policy_file": "/etc/sockaccel.toml",
+        "version": "0.1", "kernel": "6.1.0", "kernel_state": "usable", "policy_file": "/etc/sockaccel.toml",
         "generation": 2, "well": true, "problems": [], "paused": [], "foreign": [], "pairs": 4,
         "budget_used_bytes": 1536, "budget_bytes": 268435456, "halves_expired": 0,
         "rules": [{
@@ -323,6 +324,35 @@ name = "zero"
 cgroups = ["db.slice"]
 action = "bypass"
 )";
+
+ProbeReport probed() {
+    return {
+        {{"order", "as sent", "", true},
+         {"fionread-plain", "counts 0 of 9 bytes", "a rule has to tolerate \"fionread\"", false}},
+        true};
+}
+
+TEST(Render, ProbeIsATableOfChecksResultsAndConsequences) {
+    EXPECT_EQ(probe_text(probed()),
+              "CHECK                  RESULT               CONSEQUENCE\n"
+              "order           right  as sent              -\n"
+              "fionread-plain  wrong  counts 0 of 9 bytes  a rule has to tolerate \"fionread\"\n"
+              "\n"
+              "this kernel is usable\n");
+    ProbeReport unusable = probed();
+    unusable.is_usable = false;
+    EXPECT_NE(probe_text(unusable).find("\n\nthis kernel is unusable: nothing is accelerated\n"),
+              std::string::npos);
+}
+
+TEST(Render, ProbeAsJson) {
+    EXPECT_EQ(json::parse(probe_json(probed())), json::parse(R"({
+        "usable": true,
+        "findings": [
+            {"check": "order", "ok": true, "result": "as sent", "consequence": ""},
+            {"check": "fionread-plain", "ok": false, "result": "counts 0 of 9 bytes",
+             "consequence": "a rule has to tolerate \"fionread\""}]})"));
+}
 
 TEST(Render, PolicySaysWhatTheFileMeans) {
     const Policy policy = parse_policy(kPolicy, "p.toml");
