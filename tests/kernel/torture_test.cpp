@@ -32,7 +32,7 @@ constexpr unsigned kTracks = 8;
 constexpr std::uint64_t kBudget = 8 * kMiB;
 constexpr std::uint64_t kLargestQueue = 2 * kMiB;
 constexpr std::uint64_t kTcpQueue = 16 * kMiB;  // more than tcp_rmem lets a socket have
-constexpr std::uint64_t kMostWithoutWindow = 16 * kMiB;
+constexpr std::uint64_t kMostWithoutWindow = 8 * kMiB;
 constexpr milliseconds kStall{1000};
 constexpr milliseconds kToEnd{20000};    // that a connection may take to end, once it should
 constexpr milliseconds kLightFor{4000};  // that it waits to be enrolled
@@ -154,7 +154,7 @@ std::unique_ptr<Life> plan_life(Random& random) {
     const auto end = random.number(0, 99);
     life->ending = end < 60 ? Ending::finish : end < 80 ? Ending::reset : Ending::abandon;
     life->ender = random.number(0, 1);
-    life->heavy_by_tcp = random.chance(15);
+    life->heavy_by_tcp = random.chance(8);
     for (std::size_t role = 0; role < 2; role++) {
         Part& part = life->parts.at(role);
         const bool one_way = life->style == Style::to_server || life->style == Style::to_client;
