@@ -327,8 +327,10 @@ class Player {
                                       {reads && !may_have_more_ ? epoll_.get() : -1, POLLIN, 0}}};
         check(::poll(polled.data(), polled.size(), reads && may_have_more_ ? 0 : timeout), "poll");
         epoll_event edge{};
-        if (polled[1].revents != 0 && ::epoll_wait(epoll_.get(), &edge, 1, 0) > 0)
+        if (polled[1].revents != 0 && ::epoll_wait(epoll_.get(), &edge, 1, 0) > 0) {
             may_have_more_ = true;
+            end_comes_ |= (edge.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+        }
         return static_cast<short>(polled[0].revents | (reads && may_have_more_ ? POLLIN : 0));
     }
 
@@ -367,7 +369,7 @@ class Player {
     void read() {
         const std::size_t asked = random_.size(part_.read.least, part_.read.most);
         const std::size_t got = end_.receive(asked);
-        may_have_more_ = got == asked;
+        may_have_more_ = got == asked || end_comes_;
         life_.received.at(role_) += got;
         arena_.bytes += got;
         reading_since_ = {};
@@ -423,7 +425,7 @@ class Player {
     std::size_t message_left_ = 0;
     bool shut_down_ = false, stopped_ = false;
     Fd epoll_;
-    bool may_have_more_ = false;  // for an edge-triggered reader
+    bool may_have_more_ = false, end_comes_ = false;  // for an edge-triggered reader
 };
 
 class Torture : public KernelTest {
