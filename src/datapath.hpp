@@ -46,6 +46,10 @@ class Datapath {
     // Pairs of these rules leave, for this reason, within the next passes; 0 ends it.
     virtual void drain(RuleMask rules, Reason reason) = 0;
 
+    // Can this kernel watch for the use of FIONREAD, splice(2) and MSG_WAITALL? Where it can, that
+    // is done for each rule that does not tolerate it.
+    [[nodiscard]] virtual bool witness_watches() = 0;
+
     // One pass of the steward over candidates and pairs.
     virtual PassResult pass() = 0;
 

@@ -13,10 +13,10 @@ struct HazardName {
     const char* name;  // as the application's programmer knows it
 };
 
-// What the witness will watch for; until it does, a rule has to vouch for its applications.
-constexpr HazardName kUnwatched[] = {{Hazard::fionread, "FIONREAD"},
-                                     {Hazard::splice, "splice(2)"},
-                                     {Hazard::waitall, "MSG_WAITALL"}};
+// What the witness watches for; where it cannot, a rule has to vouch for its applications.
+constexpr HazardName kWatched[] = {{Hazard::fionread, "FIONREAD"},
+                                   {Hazard::splice, "splice(2)"},
+                                   {Hazard::waitall, "MSG_WAITALL"}};
 
 // "a", "a and b", "a, b and c"
 std::string enumerate(const std::vector<std::string>& words) {
@@ -43,19 +43,20 @@ std::string tolerate_line(const std::set<Hazard>& hazards) {
 
 }  // namespace
 
-std::string refusal(const Rule& rule) {
-    if (rule.action != Action::accelerate)
+std::string refusal(const Rule& rule, bool witness_watches) {
+    if (witness_watches || rule.action != Action::accelerate)
         return "";
     std::set<Hazard> needed = rule.tolerate;
     std::vector<std::string> missing;
-    for (const HazardName& it : kUnwatched)
+    for (const HazardName& it : kWatched)
         if (needed.insert(it.hazard).second)
             missing.emplace_back(it.name);
     if (missing.empty())
         return "";
     const bool is_one = missing.size() == 1;
     return "redirect cannot honour " + enumerate(missing) + ", and nothing watches for " +
-           (is_one ? "its" : "their") + " use yet; if none of its programs uses " +
+           (is_one ? "its" : "their") +
+           " use where the kernel does not let the witness load; if none of its programs uses " +
            (is_one ? "it" : "them") + ", " + (rule.tolerate.empty() ? "add: " : "write: ") +
            tolerate_line(needed);
 }

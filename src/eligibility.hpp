@@ -8,8 +8,8 @@
 
 namespace sockaccel {
 
-// A rule that this version, on this kernel, can't accelerate safely: the reason, and what would let
-// it pass. Empty: it may run.
-[[nodiscard]] std::string refusal(const Rule& rule);
+// A rule that can't be accelerated safely on a kernel where the witness does or does not watch: the
+// reason, and what would let it pass. Empty: it may run.
+[[nodiscard]] std::string refusal(const Rule& rule, bool witness_watches);
 
 }  // namespace sockaccel

@@ -46,7 +46,7 @@ std::vector<std::string> Engine::apply(const Policy& policy) {
     std::vector<std::string> changes = describe_change(policy_, policy);
     Policy accepted{policy.limits, {}};
     for (const Rule& rule : policy.rules) {
-        const std::string why = refusal(rule);
+        const std::string why = refusal(rule, datapath_.witness_watches());
         if (why.empty())
             accepted.rules.push_back(rule);
         else if (!has(policy_.rules, rule))
@@ -174,7 +174,7 @@ RuleStatus Engine::status_of(const Rule& rule) const {
                      [&](const PlannedRule& it) { return it.rule.name == rule.name; });
     if (planned == tables_.rules.end()) {
         status.state = RuleState::refused;
-        status.why = refusal(rule);
+        status.why = refusal(rule, datapath_.witness_watches());
         return status;
     }
     status.id = planned->id;

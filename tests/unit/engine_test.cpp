@@ -73,14 +73,14 @@ TEST_F(EngineTest, RefusesARuleAndKeepsTheOthers) {
     refused.tolerate = {};
     const Policy policy{{}, {refused, make_rule("good", "a"), make_rule("late", "b")}};
     const Lines changes = engine.apply(policy);
-    EXPECT_EQ(changes,
-              (Lines{"added bad", "added good", "added late", "refused bad: " + refusal(refused)}));
+    EXPECT_EQ(changes, (Lines{"added bad", "added good", "added late",
+                              "refused bad: " + refusal(refused, false)}));
     EXPECT_EQ(datapath.calls[0], "tables good=0 late=1");
 
     const std::vector<RuleStatus> rules = engine.rules();
     ASSERT_EQ(rules.size(), 3u);
     EXPECT_EQ(rules[0].state, RuleState::refused);
-    EXPECT_EQ(rules[0].why, refusal(refused));
+    EXPECT_EQ(rules[0].why, refusal(refused, false));
     EXPECT_EQ(rules[0].id, std::nullopt);
     EXPECT_EQ(rules[1].state, RuleState::active);
     EXPECT_EQ(rules[1].why, "");
@@ -91,6 +91,20 @@ TEST_F(EngineTest, RefusesARuleAndKeepsTheOthers) {
     EXPECT_EQ(engine.rule_of(RuleId{1})->rule.name, "late");
     EXPECT_FALSE(engine.rule_of(RuleId{2}));
     EXPECT_EQ(engine.apply(policy), Lines{}) << "said once";
+}
+
+TEST_F(EngineTest, RunsARuleThatToleratesNothingWhereTheWitnessWatches) {
+    root.make("a");
+    datapath.is_watching = true;
+    Rule rule = make_rule("r", "a");
+    rule.tolerate = {};
+    EXPECT_EQ(engine.apply({{}, {rule}}), Lines{"added r"});
+    EXPECT_EQ(engine.rules()[0].state, RuleState::active);
+}
+
+TEST_F(EngineTest, DoesNotAskForTheWitnessWithoutARule) {
+    engine.apply({});
+    EXPECT_EQ(datapath.asked_for_witness, 0);
 }
 
 TEST_F(EngineTest, DrainsTheOldIdOfAChangedRuleUntilItIsUsedAgain) {

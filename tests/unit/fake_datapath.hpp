@@ -41,6 +41,8 @@ class FakeDatapath : public Datapath {
     std::vector<Connection> known_connections;
     std::map<RuleId, RuleCounters> known_counters;
     Totals known_totals;
+    bool is_watching = false;
+    int asked_for_witness = 0;
 
     void want_pass() {
         is_pass_wanted_ = true;
@@ -80,6 +82,11 @@ class FakeDatapath : public Datapath {
             rules /= 16;
         } while (rules);
         note("drain 0x" + mask + " " + std::string(name_of(reason)));
+    }
+
+    [[nodiscard]] bool witness_watches() override {
+        ++asked_for_witness;
+        return is_watching;
     }
 
     PassResult pass() override {
