@@ -4,10 +4,13 @@
 // rule that does not vouch for its programs is refused.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -294,6 +297,17 @@ TEST_F(WitnessTest, CountsRightAfterAFirstFionreadOnAnEnrolledPair) {
     expect_plain(pair);
 }
 
+TEST_F(WitnessTest, SeesWaitallWhereRedirectedBytesAnswerIt) {
+    if (!start(policy()))
+        return;
+    TcpPair pair = listener_.connect();
+    warm(pair);
+    ASSERT_EQ(pair.client.send(500), 500U);
+    EXPECT_EQ(pair.server.receive(1000, MSG_WAITALL), 500U);
+    EXPECT_TRUE(wait_until([&] { return !is_enrolled(pair); }, slowness() * 2s));
+    expect_left_to_tcp(pair, "waitall");
+}
+
 TEST_F(WitnessTest, RefusesWhatItSeesDuringTheProveTime) {
     const auto prove = slowness() * 1s;
     if (!start(policy("", std::to_string(prove.count()) + "s")))
@@ -342,6 +356,65 @@ TEST_F(WitnessTest, IsLoadedOnlyWhileARuleNeedsIt) {
     EXPECT_EQ(tracing_links(), all);
     reload("");
     EXPECT_EQ(tracing_links(), 0U);
+}
+
+// Not a claim but a measurement, for --gtest_also_run_disabled_tests: what the witness adds to a
+// call. With it and without it in turn, medians of the differences.
+TEST_F(WitnessTest, DISABLED_CostPerCall) {
+    if (!start(policy("", "1h")))
+        return;
+    constexpr int kCalls = 3000, kRounds = 15;
+    TcpPair covered = listener_.connect(), uninvolved = connect_pair({});
+    expect_left_to_tcp(covered, "proving");
+    for (TcpPair* pair : {&covered, &uninvolved})
+        ASSERT_EQ(pair->client.send(1), 1U);
+    const auto peek = [](int fd) {
+        char byte = 0;
+        return ::recv(fd, &byte, 1, MSG_PEEK) == 1;
+    };
+    const auto count = [](int fd) {
+        int bytes = 0;
+        return ::ioctl(fd, FIONREAD, &bytes) == 0;
+    };
+    const auto time = [](auto call, const TcpPair& pair) {
+        const auto begin = std::chrono::steady_clock::now();
+        for (int i = 0; i < kCalls; i++)
+            if (!call(pair.server.fd()))
+                throw std::runtime_error("a call fails");
+        return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - begin)
+                   .count() /
+               kCalls;
+    };
+    // [recv uninvolved, recv covered, FIONREAD uninvolved, FIONREAD covered]
+    const auto all = [&] {
+        return std::array{time(peek, uninvolved), time(peek, covered), time(count, uninvolved),
+                          time(count, covered)};
+    };
+    std::array<std::vector<double>, 4> without, added;
+    all();
+    for (int round = 0; round < kRounds; round++) {
+        reload("");
+        ASSERT_EQ(tracing_links(), 0U);
+        const auto off = all();
+        reload(policy("", "1h"));
+        ASSERT_GE(tracing_links(), 5U);
+        const auto on = all();
+        for (std::size_t i = 0; i < off.size(); i++) {
+            without[i].push_back(off[i]);
+            added[i].push_back(on[i] - off[i]);
+        }
+    }
+    const auto median = [](std::vector<double>& values) {
+        std::ranges::nth_element(values, values.begin() + kRounds / 2);
+        return values[kRounds / 2];
+    };
+    constexpr std::array kNames{"recv, uninvolved", "recv, covered", "FIONREAD, uninvolved",
+                                "FIONREAD, covered"};
+    for (std::size_t i = 0; i < kNames.size(); i++) {
+        const double base = median(without[i]), more = median(added[i]);
+        std::printf("%-22s %6.0f ns without, %+5.0f ns with the witness (%+.1f %%)\n", kNames[i],
+                    base, more, 100 * more / base);
+    }
 }
 
 }  // namespace
