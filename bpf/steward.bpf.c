@@ -809,6 +809,10 @@ static __noinline void tend(struct sa_pair *pair, __u32 slot)
 	case SA_LIVE:
 		if (control.drain_rules >> id & 1)
 			drain(pair, control.drain_reason, now);
+		else if (pair->wish == SA_REASON_SPLICE &&
+			 (has_unread(pair->side[0].sk) || has_unread(pair->side[1].sk)))
+			note_next(now + SA_SEC); /* splice(2) would see what TCP brings, and miss
+						    what is before */
 		else if (pair->wish)
 			drain(pair, pair->wish, now);
 		break;
