@@ -86,7 +86,8 @@ std::unique_ptr<Witness::Programs> Witness::load(std::uint32_t hazards) const {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object) {
         const bpf_map* shared = counterpart(main_, map);
-        if (shared == nullptr)
+        // The programs find `control` in there by its place.
+        if (shared == nullptr || bpf_map__value_size(shared) != bpf_map__value_size(map))
             throw std::system_error(ENOENT, std::generic_category(),
                                     std::string("share the map ") + bpf_map__name(map));
         check_libbpf(bpf_map__reuse_fd(map, bpf_map__fd(shared)),
