@@ -423,7 +423,7 @@ void BpfDatapath::State::forget_proofs(RuleMask rules) {
     std::vector<sa_proof_key> stale;
     sa_proof_key key{};
     int error = bpf_map__get_next_key(map, nullptr, &key, sizeof key);
-    for (std::size_t seen = 0; error == 0 && seen < 2 * SA_MAX_PROOFS; seen++) {
+    for (int seen = 0; error == 0 && seen < 2 * SA_MAX_PROOFS; seen++) {  // it may change
         if (key.rule < SA_MAX_RULES && (rules >> key.rule & 1) != 0)
             stale.push_back(key);
         error = bpf_map__get_next_key(map, &key, &key, sizeof key);

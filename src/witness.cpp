@@ -66,10 +66,10 @@ struct Witness::Programs {
     ~Programs() {
         for (bpf_link* link : links)
             bpf_link__destroy(link);
-        witness_bpf__destroy(skeleton);
+        bpf_object__close(object);
     }
 
-    witness_bpf* skeleton = nullptr;
+    bpf_object* object = nullptr;
     std::vector<bpf_link*> links;
 };
 
@@ -79,10 +79,12 @@ Witness::~Witness() = default;
 
 std::unique_ptr<Witness::Programs> Witness::load(std::uint32_t hazards) const {
     auto programs = std::make_unique<Programs>();
-    programs->skeleton = witness_bpf__open();
-    if (programs->skeleton == nullptr)
+    std::size_t size = 0;
+    const void* elf = witness_bpf__elf_bytes(&size);
+    bpf_object* object = bpf_object__open_mem(elf, size, nullptr);
+    if (object == nullptr)
         throw std::system_error(errno, std::generic_category(), "open the witness");
-    bpf_object* object = programs->skeleton->obj;
+    programs->object = object;
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object) {
         const bpf_map* shared = counterpart(main_, map);
@@ -106,7 +108,7 @@ std::unique_ptr<Witness::Programs> Witness::load(std::uint32_t hazards) const {
         if (is_wanted)
             wanted.push_back(program);
     }
-    check_libbpf(witness_bpf__load(programs->skeleton), "load the witness");
+    check_libbpf(bpf_object__load(object), "load the witness");
     for (bpf_program* program : wanted) {
         bpf_link* link = bpf_program__attach_trace(program);
         if (link == nullptr)
