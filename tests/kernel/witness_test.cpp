@@ -2,8 +2,6 @@
 // The witness: what redirect cannot honour is seen, and obeyed. Where the kernel does not let
 // fentry programs load (the kernel is asked here, not the daemon), each test claims instead that a
 // rule that does not vouch for its programs is refused.
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -20,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "fentry.hpp"
 #include "kernel_test.hpp"
 #include "sockaccel.h"
 
@@ -32,27 +31,6 @@ using namespace std::chrono_literals;
 int slowness() {
     const char* text = std::getenv("SLOWNESS");
     return text == nullptr ? 1 : std::atoi(text);
-}
-
-bool try_fentry() {
-    const int function = libbpf_find_vmlinux_btf_id("tcp_recvmsg", BPF_TRACE_FENTRY);
-    if (function < 0)
-        return false;
-    std::array<bpf_insn, 2> program{};
-    program[0].code = BPF_ALU64 | BPF_MOV | BPF_K;
-    program[1].code = BPF_JMP | BPF_EXIT;
-    bpf_prog_load_opts options{};
-    options.sz = sizeof options;
-    options.expected_attach_type = BPF_TRACE_FENTRY;
-    options.attach_btf_id = static_cast<__u32>(function);
-    const Fd loaded(::bpf_prog_load(BPF_PROG_TYPE_TRACING, "try", "GPL", program.data(),
-                                    program.size(), &options));
-    return loaded && Fd(::bpf_raw_tracepoint_open(nullptr, loaded.get()));
-}
-
-bool fentry_loads() {
-    static const bool loads = try_fentry();
-    return loads;
 }
 
 struct HazardCase {
