@@ -104,8 +104,15 @@ struct socket_wq {
 	wait_queue_head_t wait;
 };
 
+struct sock;
+
 struct socket {
 	struct file *file;
+	struct sock *sk;
+};
+
+struct msghdr {
+	unsigned int msg_flags;
 };
 
 struct kernfs_node {
@@ -197,7 +204,7 @@ struct tcp_options_received {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
-	__u32 write_seq, copied_seq, rcv_nxt, snd_una;
+	__u32 write_seq, copied_seq, rcv_nxt, snd_una, urg_seq;
 	__u64 bytes_sent, bytes_acked, bytes_received;
 	__u32 data_segs_out;
 	struct tcp_options_received rx_opt;

@@ -9,7 +9,10 @@
 #include "kernel.h"
 #include "sockaccel.h"
 
-/* Written by the daemon and by the steward: see struct sa_control. */
+/*
+ * Written by the daemon and by the steward: see struct sa_control. The only variable in .bss, so
+ * that the witness, which is another object, has it at the same place.
+ */
 extern struct sa_control control;
 
 /* --- policy; two halves each, the generation's lowest bit selects the live one ------------------

@@ -20,7 +20,7 @@
 #endif
 
 /* Changes with every incompatible change of this file. */
-#define SA_ABI 1
+#define SA_ABI 2
 
 #define SA_MAX_RULES	   64	 /* one bit each in a rule mask */
 #define SA_MAX_CGROUPS	   65536 /* cgroups that rules select */
@@ -76,6 +76,10 @@
 	X(REPAIR, "repair", "an end is in TCP_REPAIR mode")                                        \
 	X(MPTCP, "mptcp", "an end is a subflow of an MPTCP connection")                            \
 	X(KERNEL_SOCKET, "kernel-socket", "an end is read by the kernel, not by a program")        \
+	X(SPLICE, "splice", "its program reads with splice(2), which redirect cannot honour")      \
+	X(FIONREAD, "fionread", "its program asks FIONREAD, which redirect cannot honour")         \
+	X(WAITALL, "waitall", "its program reads with MSG_WAITALL, which redirect cannot honour")  \
+	X(OOB, "oob", "its program uses urgent data (MSG_OOB), which redirect cannot honour")      \
 	X(USERNS, "user-namespace", "the ends belong to different user namespaces")                \
 	X(UNPROVEN, "unproven", "only the initial sequence numbers agree, nothing else does")      \
 	X(AMBIGUOUS, "ambiguous", "the same initial sequence numbers were claimed twice")          \
@@ -113,13 +117,14 @@ enum sa_role { SA_CLIENT, SA_SERVER };
 
 enum sa_action { SA_ACCELERATE, SA_OBSERVE, SA_BYPASS };
 
-/* The bits of sa_rule.tolerate. */
+/* The bits of sa_rule.tolerate; those that the witness sees are the bits of `hazards`, too. */
 enum sa_tolerate {
 	SA_TOLERATE_FIONREAD = 1,
 	SA_TOLERATE_SPLICE = 2,
 	SA_TOLERATE_WAITALL = 4,
 	SA_TOLERATE_BLOCKING = 8,
 	SA_TOLERATE_STALL = 16,
+	SA_HAZARD_OOB = 32, /* no rule can tolerate it */
 };
 
 /* What the gate and the steward know of a rule; indexed by the rule's id. */
@@ -253,10 +258,10 @@ struct sa_end {
 	__u32 sample_messages, sample_bytes; /* since the pattern was last judged */
 	__u32 sample_tcp, sample_peer_messages;
 	__u32 samples; /* judged since it was enrolled */
+	__u32 hazards; /* that its program was seen to use; enum sa_tolerate */
 	/* The program's keepalive settings, while the wake-up borrows the timer. */
 	__u32 keepalive_borrowed, keepalive_was_on;
 	__u32 keepidle_s, keepintvl_s;
-	__u32 reserved2;
 	__u64 losing_since_ns;		/* 0: it gains */
 	__u32 reasons[SA_REASON_COUNT]; /* messages of this end left to TCP, by reason */
 };
@@ -316,7 +321,7 @@ struct sa_pair {
 	struct sa_side side[2]; /* by enum sa_role */
 };
 
-/* (rule, cgroup, port) and since when it is watched. */
+/* (rule, cgroup, port): since when it is watched, and what was seen. */
 struct sa_proof_key {
 	__u64 cgroup;
 	__u32 rule;
@@ -325,6 +330,8 @@ struct sa_proof_key {
 
 struct sa_proof {
 	__u64 first_seen_ns;
+	__u32 hazards; /* enum sa_tolerate; only ever grows */
+	__u32 reserved;
 };
 
 struct sa_cgroup_key {

@@ -63,6 +63,8 @@ static __always_inline __u32 obstacle_of_options(struct sock *sk)
 		return SA_REASON_FILTER;
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, repair))
 		return SA_REASON_REPAIR;
+	if (BPF_CORE_READ(tp, urg_seq)) /* set by urgent data that arrives, and then kept */
+		return SA_REASON_OOB;
 	return SA_REASON_NONE;
 }
 

@@ -14,6 +14,7 @@
  * and taken back if it differs.
  */
 #include "claim.h"
+#include "hazard.h"
 #include "socket.h"
 
 extern const void woken_wake_function __ksym __weak;
@@ -148,18 +149,42 @@ static __always_inline __u32 pattern(struct sa_half *half)
 /* (rule, cgroup, port) has to be watched for the rule's prove time first, at both ends. */
 static __always_inline __u64 proven_at(__u32 rule, __u64 cgroup, __u16 port, __u64 now)
 {
-	struct sa_proof_key key = {.cgroup = cgroup, .rule = rule, .port = port};
-	struct sa_proof fresh = {.first_seen_ns = now}, *proof;
+	struct sa_proof *proof = proof_of(rule, cgroup, port, now);
 
-	bpf_map_update_elem(&proofs, &key, &fresh, BPF_NOEXIST);
-	proof = bpf_map_lookup_elem(&proofs, &key);
 	return (proof ? proof->first_seen_ns : now) +
 	       control.rules[rule & (SA_MAX_RULES - 1)].prove_ns;
 }
 
-static __always_inline __u16 server_port(const struct sa_end *end)
+/* What was seen at this (rule, cgroup, port), by whichever connection. */
+static __always_inline __u32 hazards_at(__u32 rule, __u64 cgroup, __u16 port)
 {
-	return end->role == SA_CLIENT ? end->claim.tuple.remote_port : end->claim.tuple.local_port;
+	struct sa_proof_key key = {.cgroup = cgroup, .rule = rule, .port = port};
+	struct sa_proof *proof = bpf_map_lookup_elem(&proofs, &key);
+
+	return proof ? proof->hazards : 0;
+}
+
+/* Also what the end itself did before it had a rule. */
+static __always_inline __u32 hazard_of(const struct sa_end *end, __u32 rule)
+{
+	__u32 hazards = *(volatile __u32 *)&end->hazards;
+
+	return reason_of_hazards(hazards | hazards_at(rule, end->cgroup, server_port(end)), rule);
+}
+
+static __always_inline __u64 cgroup_id_of(__u64 address)
+{
+	return BPF_CORE_READ(cgroup_of((struct sock *)address), kn, id);
+}
+
+static __always_inline __u32 hazard_of_pair(const struct sa_half *half)
+{
+	const struct sa_claim *client = &half->claim[SA_CLIENT], *server = &half->claim[SA_SERVER];
+
+	return reason_of_hazards(
+		hazards_at(half->rule, cgroup_id_of(client->sk), client->tuple.remote_port) |
+			hazards_at(half->rule, cgroup_id_of(server->sk), server->tuple.local_port),
+		half->rule);
 }
 
 static __noinline __u32 why_not(struct sa_half *half)
@@ -185,6 +210,9 @@ static __noinline __u32 why_not(struct sa_half *half)
 	    user_namespace_of(half->claim[SA_CLIENT].sk) !=
 		    user_namespace_of(half->claim[SA_SERVER].sk))
 		return SA_REASON_USERNS;
+	reason = hazard_of_pair(half);
+	if (reason)
+		return reason;
 	return pattern(half);
 }
 
@@ -252,7 +280,8 @@ static __always_inline bool take_slot(struct sa_half *half, const struct sa_key 
 /* On the client's visit: decides for the pair. */
 static __always_inline void consider(struct sa_half *half, struct sa_end *end, __u64 now)
 {
-	__u64 proven;
+	struct sa_claim *server = &half->claim[SA_SERVER];
+	__u64 proven, proven_server;
 	__u32 reason;
 
 	/* Resumed: looked at anew, however rarely it would be its turn. */
@@ -270,13 +299,17 @@ static __always_inline void consider(struct sa_half *half, struct sa_end *end, _
 		return;
 	}
 	half->due = half->parked = 0;
+	proven = proven_at(half->rule, end->cgroup, server_port(end), now);
 	reason = why_not(half);
 	if (reason) {
 		put_aside(half, reason, now);
 		return;
 	}
-	/* The server's cgroup is watched by the same key with its own id, on the same look. */
-	proven = proven_at(half->rule, end->cgroup, server_port(end), now);
+	/* The server's began on its own visit, if that was before. */
+	proven_server =
+		proven_at(half->rule, cgroup_id_of(server->sk), server->tuple.local_port, now);
+	if (proven < proven_server)
+		proven = proven_server;
 	if (now < proven) {
 		put_aside(half, SA_REASON_PROVING, now);
 		half->next_look_ns = proven;
@@ -312,6 +345,8 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 	if (pair->reason || pair->inserted & bit)
 		return;
 	reason = obstacle((__u64)sk, end->claim.cookie);
+	if (!reason)
+		reason = hazard_of(end, pair->rule);
 	if (reason) {
 		pair->reason = reason;
 		return;
@@ -339,7 +374,9 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 		return;
 	}
 	end->slot_generation = pair->generation;
-	end->slot = slot;
+	/* A full barrier, as in the witness: it sees the slot, or its mark is seen here. */
+	__sync_lock_test_and_set(&end->slot, slot);
+	pair->wish = hazard_of(end, pair->rule) ?: pair->wish;
 	end->reason = SA_REASON_OPENING;
 	end->sample_messages = end->sample_bytes = end->sample_tcp = end->sample_peer_messages = 0;
 	end->samples = 0;
@@ -400,6 +437,8 @@ static __always_inline void reconsider(struct sock *sk, struct sa_end *end)
 	server = &pair->side[SA_SERVER].match;
 	if (client->generation == server->generation && deciding_rule(client, server) != pair->rule)
 		pair->wish = SA_REASON_POLICY;
+	if (!pair->wish)
+		pair->wish = hazard_of(end, pair->rule);
 }
 
 static __always_inline void forget(struct sock *sk)
@@ -486,6 +525,8 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 	}
 	end->matched = 1;
 	end->rule = half->rule;
+	if (end->hazards)
+		keep_hazards(end, half->rule, now);
 	if (role == SA_CLIENT && half->slot == SA_NO_SLOT)
 		consider(half, end, now);
 	else if (half->slot == SA_NO_SLOT)
@@ -801,6 +842,11 @@ static __noinline void tend(struct sa_pair *pair, __u32 slot)
 	case SA_LIVE:
 		if (control.drain_rules >> id & 1)
 			leave(pair, control.drain_reason, now);
+		else if (pair->wish == SA_REASON_SPLICE &&
+			 (has_unread((struct sock *)pair->side[0].sk) ||
+			  has_unread((struct sock *)pair->side[1].sk)))
+			note_next(now + SA_SEC); /* splice(2) would see what TCP brings, and miss
+						    what is before */
 		else if (pair->wish)
 			leave(pair, pair->wish, now);
 		break;

@@ -24,6 +24,7 @@
 #include "log.hpp"
 #include "sockaccel.h"
 #include "sockaccel.skel.h"
+#include "witness.hpp"
 
 namespace sockaccel {
 namespace {
@@ -174,6 +175,9 @@ std::uint32_t tolerate_bits(const Rule& rule) {
     return bits;
 }
 
+constexpr std::uint32_t kWatchable =
+    SA_TOLERATE_FIONREAD | SA_TOLERATE_SPLICE | SA_TOLERATE_WAITALL;
+
 std::uint32_t action_code(Action action) {
     switch (action) {
         case Action::accelerate:
@@ -278,6 +282,8 @@ struct BpfDatapath::State {
     void write_networks(const std::vector<NetworkEntry>& entries, std::uint32_t half);
     void write_rules();
     void clear_counters(RuleId id);
+    void forget_proofs(RuleMask rules);
+    [[nodiscard]] std::uint32_t hazards_to_watch(const Membership& membership) const;
     void write_cgroups(const std::map<std::uint64_t, RuleMask>& rules_of, std::uint32_t half);
     [[nodiscard]] std::map<std::uint32_t, sa_program> programs_of_others() const;
     void attach(const std::string& path, std::vector<std::string>& failures);
@@ -292,12 +298,14 @@ struct BpfDatapath::State {
 
     std::filesystem::path root;
     Skeleton skeleton;
+    Witness witness{*skeleton->obj};
     Link enrol, revisit, tend, list, learn, inventory;
     Ring ring;
     bool pass_wanted = false;
     const std::function<void(const ConnectionEvent&)>* sink = nullptr;
     std::optional<std::pair<std::vector<PlannedRule>, Limits>>
-        staged;                                    // for the next set_membership()
+        staged;  // for the next set_membership()
+    std::vector<PlannedRule> rules_in_force;
     std::array<std::vector<Network>, 2> networks;  // what each half of the map holds
     std::array<std::set<std::uint64_t>, 2> cgroups;
     std::vector<std::string> wanted_links;
@@ -396,7 +404,7 @@ void BpfDatapath::State::write_networks(const std::vector<NetworkEntry>& entries
 
 void BpfDatapath::State::write_rules() {
     sa_control& to = control();
-    RuleMask accelerate = 0, bypass = 0;
+    RuleMask accelerate = 0, bypass = 0, fresh = 0;
     // What is said of a rule that goes stays: its pairs are still leaving.
     std::array<sa_rule, SA_MAX_RULES> rules;
     std::ranges::copy(to.rules, rules.begin());
@@ -407,6 +415,9 @@ void BpfDatapath::State::write_rules() {
         sa_rule& rule = rules[index_of(planned.id)];
         if (to.rules[index_of(planned.id)].active == 0)
             clear_counters(planned.id);
+        const auto before = std::ranges::find(rules_in_force, planned.id, &PlannedRule::id);
+        if (before == rules_in_force.end() || !before->rule.matches_like(planned.rule))
+            fresh |= mask_of(planned.id);
         rule.active = 1;
         rule.action = action_code(planned.rule.action);
         rule.tolerate = tolerate_bits(planned.rule);
@@ -418,6 +429,7 @@ void BpfDatapath::State::write_rules() {
         else if (planned.rule.action == Action::bypass)
             bypass |= mask_of(planned.id);
     }
+    forget_proofs(fresh);
     std::ranges::copy(rules, std::begin(to.rules));
     to.accelerate_rules = accelerate;
     to.bypass_rules = bypass;
@@ -436,6 +448,35 @@ void BpfDatapath::State::clear_counters(RuleId id) {
     check(bpf_map__update_elem(skeleton->maps.counters, &key, sizeof key, zeros.data(),
                                zeros.size() * sizeof(sa_counters), BPF_ANY),
           "clear the counters of rule " + std::to_string(key));
+}
+
+// Of ids that another rule may have had before: what was proven and seen was of that one.
+void BpfDatapath::State::forget_proofs(RuleMask rules) {
+    if (rules == 0)
+        return;
+    const bpf_map* map = skeleton->maps.proofs;
+    std::vector<sa_proof_key> stale;
+    sa_proof_key key{};
+    int error = bpf_map__get_next_key(map, nullptr, &key, sizeof key);
+    for (int seen = 0; error == 0 && seen < 2 * SA_MAX_PROOFS; seen++) {  // it may change
+        if (key.rule < SA_MAX_RULES && (rules >> key.rule & 1) != 0)
+            stale.push_back(key);
+        error = bpf_map__get_next_key(map, &key, &key, sizeof key);
+    }
+    for (const sa_proof_key& each : stale)
+        bpf_map__delete_elem(map, &each, sizeof each, 0);  // it may have given way meanwhile
+}
+
+// What the rules that have a cgroup at the moment do not tolerate.
+std::uint32_t BpfDatapath::State::hazards_to_watch(const Membership& membership) const {
+    RuleMask present = 0;
+    for (const auto& [id, rules] : membership.rules_of)
+        present |= rules;
+    std::uint32_t hazards = 0;
+    for (const PlannedRule& planned : staged ? staged->first : rules_in_force)
+        if (planned.rule.action == Action::accelerate && (present & mask_of(planned.id)) != 0)
+            hazards |= (kWatchable & ~tolerate_bits(planned.rule)) | SA_HAZARD_OOB;
+    return hazards;
 }
 
 void BpfDatapath::State::write_cgroups(const std::map<std::uint64_t, RuleMask>& rules_of,
@@ -498,6 +539,9 @@ std::vector<std::string> BpfDatapath::set_membership(const Membership& membershi
     std::vector<std::string> failures;
     const bool swap = state_->staged.has_value();
     const std::uint32_t half = swap ? !state_->live_half() : state_->live_half();
+    const std::uint32_t hazards = state_->hazards_to_watch(membership);
+    // Before a socket is covered that nobody watches; less only when none is.
+    state_->witness.watch(state_->witness.watched() | hazards);
 
     // A leaving pair's reader may have to be woken by the program on its cgroup: see enum
     // sa_meeting.
@@ -516,11 +560,13 @@ std::vector<std::string> BpfDatapath::set_membership(const Membership& membershi
         state_->write_rules();
         __atomic_fetch_add(&state_->control().generation, 1, __ATOMIC_SEQ_CST);
         __atomic_store_n(&state_->control().revisit, 1, __ATOMIC_SEQ_CST);
+        state_->rules_in_force = std::move(state_->staged->first);
         state_->staged.reset();
     }
     state_->wanted_links = membership.links;
     for (const std::string& path : membership.links)
         state_->attach(path, failures);
+    state_->witness.watch(hazards);
     return failures;
 }
 
@@ -531,6 +577,10 @@ void BpfDatapath::drain(RuleMask rules, Reason reason) {
 
 void BpfDatapath::pause(RuleMask rules) {
     __atomic_store_n(&state_->control().paused_rules, rules, __ATOMIC_SEQ_CST);
+}
+
+bool BpfDatapath::witness_watches() {
+    return state_->witness.can_watch();
 }
 
 PassResult BpfDatapath::pass() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The real datapath: the BPF programs of bpf/, loaded and driven. The only file that knows libbpf,
-// beside kernel_support. Nothing is pinned: everything goes with this object, or with the process.
+// The real datapath: the BPF programs of bpf/, loaded and driven. Only this file, witness and
+// kernel_support know libbpf. Nothing is pinned: everything goes with this object, or with the
+// process.
 #pragma once
 
 #include <filesystem>
@@ -22,6 +23,7 @@ class BpfDatapath final : public Datapath {
     std::vector<std::string> set_membership(const Membership& membership) override;
     void drain(RuleMask rules, Reason reason) override;
     void pause(RuleMask rules) override;
+    [[nodiscard]] bool witness_watches() override;
     PassResult pass() override;
     [[nodiscard]] int event_fd() const override;
     bool take_events(const std::function<void(const ConnectionEvent&)>& sink) override;

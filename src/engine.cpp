@@ -99,7 +99,11 @@ bool Engine::is_tested() const {
 }
 
 std::string Engine::refusal_of(const Rule& rule) const {
-    return is_tested() ? refusal(rule, verdict_) : "";
+    if (!is_tested())
+        return "";
+    KernelVerdict verdict = verdict_;
+    verdict.witness_watches = datapath_.witness_watches();
+    return refusal(rule, verdict);
 }
 
 std::vector<std::string> Engine::problems() const {

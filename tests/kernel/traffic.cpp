@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -327,13 +328,11 @@ std::size_t End::send(std::size_t bytes) {
     return static_cast<std::size_t>(taken);
 }
 
-std::size_t End::receive(std::size_t bytes) {
-    const auto buffer = scratch(std::min(bytes, kMostPerCall));
-    const ssize_t got = ::recv(fd(), buffer.data(), buffer.size(), 0);
+std::size_t End::take(ssize_t got, std::span<const std::byte> buffer, const char* call) {
     if (got < 0) {
         if (errno == EAGAIN || errno == EINTR)
             return 0;
-        throw ConnectionLost(fmt::format("recv: {}: {}", std::strerror(errno), text()));
+        throw ConnectionLost(fmt::format("{}: {}: {}", call, std::strerror(errno), text()));
     }
     if (got == 0) {
         at_eof_ = true;
@@ -344,6 +343,24 @@ std::size_t End::receive(std::size_t bytes) {
         throw TrafficError(fmt::format("{}: {}", text(), wrong));
     received_ += static_cast<std::uint64_t>(got);
     return static_cast<std::size_t>(got);
+}
+
+std::size_t End::receive(std::size_t bytes, int flags) {
+    const auto buffer = scratch(std::min(bytes, kMostPerCall));
+    return take(::recv(fd(), buffer.data(), buffer.size(), flags), buffer, "recv");
+}
+
+std::size_t End::splice(std::size_t bytes) {
+    constexpr std::size_t kPipe = 65536;
+    std::array<int, 2> ends{};
+    check(::pipe2(ends.data(), O_CLOEXEC), "make a pipe");
+    const Fd out(ends[0]), in(ends[1]);
+    const auto buffer = scratch(std::min(bytes, kPipe));
+    const ssize_t moved =
+        ::splice(fd(), nullptr, in.get(), nullptr, buffer.size(), SPLICE_F_NONBLOCK);
+    if (moved > 0 && ::read(out.get(), buffer.data(), buffer.size()) != moved)
+        throw TrafficError("the pipe does not hold what was spliced: " + text());
+    return take(moved, buffer, "splice");
 }
 
 void End::shut_down_sending() {

@@ -3,6 +3,8 @@
 // byte for byte, with what was sent. Everything ends by a deadline, and is bounded in bytes.
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -49,7 +51,9 @@ class End {
     // One send(2) of the next `bytes`; how many were taken, 0: it would block.
     std::size_t send(std::size_t bytes);
     // One recv(2) of at most `bytes`, checked; 0: it would block, or at_eof().
-    std::size_t receive(std::size_t bytes);
+    std::size_t receive(std::size_t bytes, int flags = 0);
+    // The same by splice(2) into a pipe; at most 64 KiB.
+    std::size_t splice(std::size_t bytes);
     void shut_down_sending();
     void set_blocking(bool blocking);
     void close() { socket_ = Fd(); }
@@ -59,6 +63,8 @@ class End {
     [[nodiscard]] std::size_t readable_bytes() const;
 
   private:
+    std::size_t take(ssize_t got, std::span<const std::byte> buffer, const char* call);
+
     Fd socket_;
     Stream out_, in_;
     std::uint64_t sent_ = 0, received_ = 0;

@@ -201,6 +201,20 @@ TEST_F(EngineTest, RefusesARuleAndKeepsTheOthers) {
     EXPECT_EQ(engine.apply(policy), Lines{}) << "said once";
 }
 
+TEST_F(EngineTest, RunsARuleThatToleratesNothingWhereTheWitnessWatches) {
+    root.make("a");
+    datapath.is_watching = true;
+    Rule rule = make_rule("r", "a");
+    rule.tolerate = {};
+    EXPECT_EQ(engine.apply({{}, {rule}}), Lines{"added r"});
+    EXPECT_EQ(engine.rules()[0].state, RuleState::active);
+}
+
+TEST_F(EngineTest, DoesNotAskForTheWitnessWithoutARule) {
+    engine.apply({});
+    EXPECT_EQ(datapath.asked_for_witness, 0);
+}
+
 TEST_F(EngineTest, DrainsTheOldIdOfAChangedRuleUntilItIsUsedAgain) {
     engine.apply({{}, {make_rule("r", "a"), make_rule("s", "a")}});
     datapath.take_calls();

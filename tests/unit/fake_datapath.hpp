@@ -43,6 +43,8 @@ class FakeDatapath : public Datapath {
     std::map<RuleId, RuleCounters> known_counters;
     Totals known_totals;
     std::vector<std::string> known_foreign;
+    bool is_watching = false;
+    int asked_for_witness = 0;
 
     void want_pass() {
         is_pass_wanted_ = true;
@@ -79,6 +81,10 @@ class FakeDatapath : public Datapath {
     }
 
     void pause(RuleMask rules) override { note("pause " + hexadecimal(rules)); }
+    [[nodiscard]] bool witness_watches() override {
+        ++asked_for_witness;
+        return is_watching;
+    }
 
     PassResult pass() override {
         note("pass");
