@@ -51,8 +51,11 @@ std::string refusal(const Rule& rule, const KernelVerdict& kernel) {
     const bool is_known = kernel.state == KernelVerdict::State::usable;
     return std::string(is_known ? "on this kernel redirect cannot honour "
                                 : "on most kernels redirect cannot honour ") +
-           enumerate(missing) + ", and nothing watches for " + (is_one ? "its" : "their") +
-           " use; if none of its programs uses " + (is_one ? "it" : "them") + ", " +
+           enumerate(missing) + ", and " +
+           (is_known ? "the witness, which would watch for "
+                     : "not all let the witness watch for ") +
+           (is_one ? "its" : "their") + " use" + (is_known ? ", does not load" : "") +
+           "; if none of its programs uses " + (is_one ? "it" : "them") + ", " +
            (rule.tolerate.empty() ? "add: " : "write: ") + tolerate_line(needed);
 }
 

@@ -89,7 +89,8 @@ class WitnessTest : public KernelTest {
         }
         EXPECT_EQ(state_of(), "refused");
         const std::string why = daemon_->rule("test")->Why();
-        EXPECT_NE(why.find("where the kernel does not let the witness load"), std::string::npos)
+        EXPECT_NE(why.find("the witness, which would watch for their use, does not load"),
+                  std::string::npos)
             << why;
         TcpPair pair = connect_pair(covered_route());
         converse(pair, {.turns = 10});

@@ -28,14 +28,15 @@ Rule tolerating(std::set<Hazard> hazards) {
 }
 
 TEST(Refusal, NamesWhatIsMissingAndTheLineToAdd) {
-    EXPECT_EQ(refusal(Rule{}, kClassB),
-              "on this kernel redirect cannot honour FIONREAD (class B: ...), splice(2) and "
-              "MSG_WAITALL, and nothing watches for their use; if none of its programs uses them, "
-              "add: tolerate = [\"fionread\", \"splice\", \"waitall\"]");
+    EXPECT_EQ(
+        refusal(Rule{}, kClassB),
+        "on this kernel redirect cannot honour FIONREAD (class B: ...), splice(2) and "
+        "MSG_WAITALL, and the witness, which would watch for their use, does not load; if none "
+        "of its programs uses them, add: tolerate = [\"fionread\", \"splice\", \"waitall\"]");
     EXPECT_EQ(
         refusal(tolerating({Hazard::fionread, Hazard::waitall, Hazard::stall}), kClassB),
-        "on this kernel redirect cannot honour splice(2), and nothing watches for its use; if none "
-        "of its programs uses it, write: "
+        "on this kernel redirect cannot honour splice(2), and the witness, which would watch for "
+        "its use, does not load; if none of its programs uses it, write: "
         "tolerate = [\"fionread\", \"splice\", \"waitall\", \"stall\"]");
     EXPECT_EQ(refusal(tolerating({Hazard::fionread, Hazard::splice, Hazard::waitall}), kClassB),
               "");
@@ -44,8 +45,8 @@ TEST(Refusal, NamesWhatIsMissingAndTheLineToAdd) {
 TEST(Refusal, AsksNobodyToTolerateWhatTheKernelDoesRight) {
     EXPECT_EQ(
         refusal(Rule{}, kClassC),
-        "on this kernel redirect cannot honour splice(2) and MSG_WAITALL, and nothing watches "
-        "for their use; if none of its programs uses them, add: "
+        "on this kernel redirect cannot honour splice(2) and MSG_WAITALL, and the witness, "
+        "which would watch for their use, does not load; if none of its programs uses them, add: "
         "tolerate = [\"splice\", \"waitall\"]");
     EXPECT_EQ(refusal(tolerating({Hazard::splice, Hazard::waitall}), kClassC), "");
     EXPECT_NE(refusal(tolerating({Hazard::splice, Hazard::waitall}), kClassB), "");
@@ -53,10 +54,11 @@ TEST(Refusal, AsksNobodyToTolerateWhatTheKernelDoesRight) {
 }
 
 TEST(Refusal, WantsEverythingToleratedOnAKernelThatIsNotKnown) {
-    EXPECT_EQ(refusal(Rule{}, KernelVerdict{}),
-              "on most kernels redirect cannot honour FIONREAD, splice(2) and MSG_WAITALL, and "
-              "nothing watches for their use; if none of its programs uses them, add: "
-              "tolerate = [\"fionread\", \"splice\", \"waitall\"]");
+    EXPECT_EQ(
+        refusal(Rule{}, KernelVerdict{}),
+        "on most kernels redirect cannot honour FIONREAD, splice(2) and MSG_WAITALL, and "
+        "not all let the witness watch for their use; if none of its programs uses them, add: "
+        "tolerate = [\"fionread\", \"splice\", \"waitall\"]");
 }
 
 TEST(Refusal, OfAnUnusableKernelIsLiftedByNothing) {
