@@ -209,6 +209,7 @@ struct tcp_sock {
 	__u32 data_segs_out;
 	struct tcp_options_received rx_opt;
 	__u8 repair : 1, recvmsg_inq : 1;
+	__u8 bpf_sock_ops_cb_flags;
 	bool is_mptcp;
 };
 

@@ -180,6 +180,20 @@ static __always_inline void claim_again(struct bpf_sock *sk, struct sa_end *end)
 	control.revisit = 1; /* for the other end, which may have no traffic of its own */
 }
 
+static __always_inline void want_calls(struct bpf_sock_ops *ctx, __u32 flags, bool wanted)
+{
+	__u32 now = ctx->bpf_sock_ops_cb_flags, then = wanted ? now | flags : now & ~flags;
+
+	if (then != now)
+		bpf_sock_ops_cb_flags_set(ctx, then);
+}
+
+/* Most that block go on blocking: they shall not pay for calls that are of no use. */
+static __always_inline bool is_left_alone(const struct sa_end *end)
+{
+	return end->slot == SA_NO_SLOT && end->reason == SA_REASON_BLOCKING;
+}
+
 /*
  * An acknowledgement: there is traffic on a connection that the steward has put aside. So nothing
  * has to look at idle connections from time to time.
@@ -187,23 +201,28 @@ static __always_inline void claim_again(struct bpf_sock *sk, struct sa_end *end)
 static __always_inline void traffic_seen(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
 	struct sa_end *end = bpf_sk_storage_get(&ends, sk, NULL, 0);
-	__u64 now = bpf_ktime_get_ns();
+	__u64 now = bpf_ktime_get_coarse_ns(); /* for each acknowledgement: it has to be cheap */
 	struct sa_half *half;
 
 	if (!end) {
-		bpf_sock_ops_cb_flags_set(ctx,
-					  ctx->bpf_sock_ops_cb_flags & ~BPF_SOCK_OPS_RTT_CB_FLAG);
+		want_calls(ctx, BPF_SOCK_OPS_RTT_CB_FLAG, false);
 		return;
 	}
-	if (was_evicted(end, now) || end->slot != SA_NO_SLOT || !end->matched ||
-	    now < end->cool_until_ns)
+	if (end->slot == SA_NO_SLOT && now < end->cool_until_ns)
 		return;
+	if (was_evicted(end, now) || !end->matched)
+		return;
+	if (end->slot != SA_NO_SLOT) {
+		want_calls(ctx, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG, true);
+		return;
+	}
 	half = bpf_map_lookup_elem(&halves, &end->key);
 	if (!half || !half->claim[end->role & 1].cookie) {
 		claim_again(sk, end);
 	} else if (half->parked && now >= half->next_look_ns) {
 		half->due = 1;
 	} else {
+		end->cool_until_ns = half->parked ? half->next_look_ns : now + SA_MIN_AGE_NS;
 		return;
 	}
 	end->cool_until_ns = now + SA_MIN_AGE_NS;
@@ -260,9 +279,8 @@ static __always_inline void segment_sent(struct bpf_sock_ops *ctx, struct bpf_so
 	struct sa_side *side;
 	struct tcp_sock *tp;
 
-	if (!end) {
-		bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags &
-						       ~BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
+	if (!end || is_left_alone(end)) {
+		want_calls(ctx, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG, false);
 		return;
 	}
 	pair = pair_at(end->slot, end->slot_generation);

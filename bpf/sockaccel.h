@@ -246,7 +246,7 @@ struct sa_end {
 	__u8 strikes; /* evictions because it did not gain */
 	__u8 reserved;
 	__u32 reason;				     /* enum sa_reason: why not enrolled */
-	__u64 cool_until_ns;			     /* no look before */
+	__u64 cool_until_ns;			     /* traffic before is not looked at */
 	__u64 redirected_messages, redirected_bytes; /* sent by this end, while enrolled */
 	__u64 tcp_messages, tcp_bytes;
 	/*

@@ -531,6 +531,8 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 		consider(half, end, now);
 	else if (half->slot == SA_NO_SLOT)
 		proven_at(half->rule, end->cgroup, server_port(end), now);
+	if (!is_cooling(end, now)) /* no need to hear of traffic before */
+		end->cool_until_ns = half->parked ? half->next_look_ns : 0;
 	end->reason = half->reason;
 	if (half->slot == SA_NO_SLOT)
 		return 0;
@@ -693,12 +695,24 @@ static __always_inline void reclaim(struct sa_side *sender, struct sa_side *rece
 	__sync_fetch_and_add(&control.budget_used_bytes, -charged);
 }
 
+/* By segment_sent() in pair.bpf.c. */
+static __always_inline bool can_be_woken(const struct sa_side *side)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)side->sk;
+
+	return BPF_CORE_READ(tp, bpf_sock_ops_cb_flags) & BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG;
+}
+
 static __always_inline void open_gate(struct sa_pair *pair, __u32 slot, __u64 now)
 {
 	__u32 reason = obstacle(pair->side[SA_CLIENT].sk, pair->side[SA_CLIENT].cookie);
 
 	if (!reason)
 		reason = obstacle(pair->side[SA_SERVER].sk, pair->side[SA_SERVER].cookie);
+	/* An end that was blocking, and sends nothing that would bring the calls back. */
+	if (!reason &&
+	    !(can_be_woken(&pair->side[SA_CLIENT]) && can_be_woken(&pair->side[SA_SERVER])))
+		reason = SA_REASON_BLOCKING;
 	if (reason) {
 		abort_join(pair, slot, reason, now);
 		return;

@@ -156,6 +156,8 @@ TEST_F(Scope, NeverEnrolsAnEndThatBlocks) {
     const Seen seen = look(pairs[0]);
     EXPECT_EQ(seen.state, "paired");
     EXPECT_EQ(seen.reason, "blocking");
+    pairs[0].server.set_blocking(false);
+    warm_up(pairs[0], std::chrono::seconds(20));
 }
 
 TEST_F(Scope, AnOptionThatComesWhileAPairOpensKeepsItOutAsLongAsItIsSet) {
