@@ -11,7 +11,6 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <future>
 #include <span>
 #include <thread>
 
@@ -26,7 +25,8 @@ using Milliseconds = std::chrono::milliseconds;
 class MissingPage {
   public:
     MissingPage()
-        : faults_(check(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC)), "userfaultfd")) {
+        : faults_(check(static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK)),
+                        "userfaultfd")) {
         uffdio_api api{};
         api.api = UFFD_API;
         check(::ioctl(faults_.get(), UFFDIO_API, &api), "UFFDIO_API");
@@ -46,10 +46,10 @@ class MissingPage {
     [[nodiscard]] std::span<std::byte> memory() const {
         return {static_cast<std::byte*>(memory_), kSize};
     }
-    // Until somebody waits for it.
+    // Waits until somebody waits for it.
     [[nodiscard]] bool is_waited_for() const {
         pollfd polled{faults_.get(), POLLIN, 0};
-        return ::poll(&polled, 1, 5000) == 1;
+        return ::poll(&polled, 1, 5000) == 1 && polled.revents == POLLIN;
     }
     void serve() {
         uffdio_zeropage zero{};
