@@ -431,7 +431,8 @@ TcpPair Listener::connect() const {
 std::vector<TcpPair> Listener::connect(std::size_t count) const {
     std::vector<TcpPair> pairs;
     pairs.reserve(count);
-    for (Fd& socket : route_.client.sockets(family_of(route_.address), count, route_.client_protocol))
+    for (Fd& socket :
+         route_.client.sockets(family_of(route_.address), count, route_.client_protocol))
         pairs.push_back(pair(start_client(std::move(socket))));
     return pairs;
 }
