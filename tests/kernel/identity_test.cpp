@@ -1,13 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The two ends of one connection are found by their initial sequence numbers, however it was
 // opened; ends of different connections never are, whatever their addresses.
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "kernel_test.hpp"
@@ -186,6 +196,148 @@ TEST_F(Tenants, AForgedEndIsNotPaired) {
         wait_until([this] { return counters().at("paired") > 0; }, std::chrono::seconds(2)));
     traffic.stop();
     expect_untouched(victim);
+}
+
+// The other end of a tun device: a "server" whose initial sequence number is chosen.
+class ForgedServer {
+  public:
+    explicit ForgedServer(const Netns& netns) {
+        const Fd file(check(::open(netns.file().c_str(), O_RDONLY | O_CLOEXEC), "open a netns"));
+        std::thread([&] {
+            if (::setns(file.get(), CLONE_NEWNET) == 0)
+                tun_ = Fd(::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+        }).join();
+        ifreq request{};
+        request.ifr_flags = IFF_TUN | IFF_NO_PI;
+        std::string("tun0").copy(request.ifr_name, sizeof request.ifr_name - 1);
+        check(::ioctl(tun_.get(), TUNSETIFF, &request), "TUNSETIFF");
+        netns.ip(std::string("addr add ") + Tenant::kClientAddress + "/24 dev tun0");
+        netns.ip("link set tun0 up");
+    }
+
+    // Answers the SYN that comes. False: none does.
+    [[nodiscard]] bool accept(std::uint32_t isn) const {
+        return wait_until([&] {
+            Packet syn{};
+            const ssize_t size = ::read(tun_.get(), syn.data(), syn.size());
+            constexpr std::uint8_t kSyn = 2;
+            if (size < 40 || syn[0] != 0x45 || syn[9] != IPPROTO_TCP || syn[33] != kSyn)
+                return false;
+            const auto answer = syn_ack(syn, isn);
+            return ::write(tun_.get(), answer.data(), answer.size()) == 40;
+        });
+    }
+
+  private:
+    using Packet = std::array<std::uint8_t, 2048>;
+    using Answer = std::array<std::uint8_t, 40>;  // an IPv4 and a TCP header without options
+
+    static std::uint32_t sum(const Answer& answer, std::size_t from, std::size_t to) {
+        std::uint32_t sum = 0;
+        for (std::size_t i = from; i < to; i += 2)
+            sum += static_cast<std::uint32_t>(answer[i] << 8 | answer[i + 1]);
+        return sum;
+    }
+
+    static void put_checksum(Answer& answer, std::size_t at, std::uint32_t sum) {
+        sum = (sum & 0xffff) + (sum >> 16);
+        sum = ~((sum & 0xffff) + (sum >> 16));
+        answer[at] = static_cast<std::uint8_t>(sum >> 8);
+        answer[at + 1] = static_cast<std::uint8_t>(sum);
+    }
+
+    static void put_sequence(Answer& answer, std::size_t at, std::uint32_t sequence) {
+        for (std::size_t i = 0; i < 4; i++)
+            answer[at + i] = static_cast<std::uint8_t>(sequence >> (24 - 8 * i));
+    }
+
+    static Answer syn_ack(const Packet& syn, std::uint32_t isn) {
+        Answer answer{0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, IPPROTO_TCP};
+        std::copy_n(&syn[16], 4, &answer[12]);
+        std::copy_n(&syn[12], 4, &answer[16]);
+        std::copy_n(&syn[22], 2, &answer[20]);
+        std::copy_n(&syn[20], 2, &answer[22]);
+        const std::uint32_t theirs = static_cast<std::uint32_t>(syn[24]) << 24 |
+                                     static_cast<std::uint32_t>(syn[25]) << 16 |
+                                     static_cast<std::uint32_t>(syn[26]) << 8 | syn[27];
+        put_sequence(answer, 24, isn);
+        put_sequence(answer, 28, theirs + 1);
+        answer[32] = 5 << 4;
+        answer[33] = 0x12;  // SYN and ACK
+        answer[34] = 0xff;  // the window
+        put_checksum(answer, 10, sum(answer, 0, 20));
+        put_checksum(answer, 36, sum(answer, 12, 40) + IPPROTO_TCP + 20);
+        return answer;
+    }
+
+    Fd tun_;
+};
+
+// As above, but with a real handshake: b's client chooses its number and connects to a server of
+// its own that does, too.
+class ClaimedTwice : public Tenants {
+  protected:
+    static End forge(const Route& route, const Netns& netns, const Sequence& next) {
+        const ForgedServer server(netns);
+        End forger(route.client.socket(AF_INET), 1, 2);
+        set_tcp_option(forger.fd(), TCP_REPAIR, 1);
+        set_tcp_option(forger.fd(), TCP_REPAIR_QUEUE, TCP_SEND_QUEUE);
+        set_tcp_option(forger.fd(), TCP_QUEUE_SEQ, static_cast<int>(next.send - 1));
+        set_tcp_option(forger.fd(), TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+        const Listener unused({.client = route.client,
+                               .server = route.client,
+                               .address = Tenant::kServerAddress,
+                               .port = route.port,
+                               .listen_on = "127.0.0.1",
+                               .client_address = Tenant::kClientAddress,
+                               .client_port = route.client_port});
+        Fd socket = unused.start_client(forger.release());
+        EXPECT_TRUE(server.accept(next.receive - 1));
+        EXPECT_TRUE(wait_until([&] {
+            pollfd polled{socket.get(), POLLOUT, 0};
+            return ::poll(&polled, 1, 0) == 1 && polled.revents == POLLOUT;
+        }));
+        End end(std::move(socket), 1, 2);
+        EXPECT_EQ(sequence_of(end.fd()).send, next.send);
+        EXPECT_EQ(sequence_of(end.fd()).receive, next.receive);
+        EXPECT_EQ(end.send(1000), 1000U);
+        return end;
+    }
+
+    const Netns forgers_;
+};
+
+TEST_F(ClaimedTwice, BeforeItIsEnrolledNeitherIsBelieved) {
+    if (::access("/dev/net/tun", W_OK) != 0)
+        GTEST_SKIP() << "there is no /dev/net/tun";
+    start_daemon(usual_policy(kNetwork));
+    TcpPair victim = connect_pair(route(a_, client_, server_));
+    const End forger =
+        forge({.client = Place(client_, forgers_), .port = 7000, .client_port = 7001}, forgers_,
+              sequence_of(victim.client.fd()));
+    BackgroundTraffic traffic(std::span(&victim, 1));
+    EXPECT_FALSE(
+        wait_until([this] { return counters().at("enrolled") > 0; }, std::chrono::seconds(3)));
+    traffic.stop();
+    exchange_bytes(victim, exchange_);
+    EXPECT_EQ(counters().at("redirected_bytes"), 0U);
+}
+
+TEST_F(ClaimedTwice, AfterItIsEnrolledTheSecondClaimIsNoOnes) {
+    if (::access("/dev/net/tun", W_OK) != 0)
+        GTEST_SKIP() << "there is no /dev/net/tun";
+    start_daemon(usual_policy(kNetwork));
+    TcpPair victim = connect_pair(route(a_, client_, server_));
+    const Sequence next = sequence_of(victim.client.fd());
+    warm_up(victim);
+    const End forger = forge(
+        {.client = Place(client_, forgers_), .port = 7000, .client_port = 7001}, forgers_, next);
+    BackgroundTraffic traffic(std::span(&victim, 1));
+    EXPECT_FALSE(
+        wait_until([this] { return counters().at("paired") > 1; }, std::chrono::seconds(3)));
+    traffic.stop();
+    exchange_bytes(victim, exchange_);
+    EXPECT_EQ(look(victim).state, "enrolled") << look(victim).text();
 }
 
 }  // namespace

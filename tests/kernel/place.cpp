@@ -32,12 +32,12 @@ void enter(const Fd& cgroup_procs, const Fd& netns) {
 }
 
 // As that one.
-[[noreturn]] void make_and_send(int channel, int family, std::size_t count) {
+[[noreturn]] void make_and_send(int channel, int family, std::size_t count, int protocol) {
     std::array<int, kFdsPerMessage> fds{};
     while (count > 0) {
         const std::size_t batch = std::min(count, kFdsPerMessage);
         for (std::size_t i = 0; i < batch; i++) {
-            fds[i] = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+            fds[i] = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
             if (fds[i] < 0)
                 ::_exit(2);
         }
@@ -95,11 +95,11 @@ Fd open_file(const std::string& file, int flags) {
 
 }  // namespace
 
-Fd Place::socket(int family) const {
-    return std::move(sockets(family, 1).front());
+Fd Place::socket(int family, int protocol) const {
+    return std::move(sockets(family, 1, protocol).front());
 }
 
-std::vector<Fd> Place::sockets(int family, std::size_t count) const {
+std::vector<Fd> Place::sockets(int family, std::size_t count, int protocol) const {
     std::array<int, 2> ends{};
     check(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), "make a channel");
     const Fd ours(ends[0]);
@@ -109,7 +109,7 @@ std::vector<Fd> Place::sockets(int family, std::size_t count) const {
     const pid_t child = check(::fork(), "fork");
     if (child == 0) {
         enter(cgroup_procs, netns);
-        make_and_send(theirs.get(), family, count);
+        make_and_send(theirs.get(), family, count, protocol);
     }
     theirs = Fd();
     std::vector<Fd> sockets;

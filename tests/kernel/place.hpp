@@ -21,9 +21,9 @@ class Place {
     explicit Place(const TestCgroup& cgroup) : cgroup_(&cgroup) {}
     Place(const TestCgroup& cgroup, const Netns& netns) : cgroup_(&cgroup), netns_(&netns) {}
 
-    // TCP sockets, O_NONBLOCK. `family`: AF_INET, AF_INET6.
-    [[nodiscard]] Fd socket(int family) const;
-    [[nodiscard]] std::vector<Fd> sockets(int family, std::size_t count) const;
+    // Stream sockets, O_NONBLOCK. `family`: AF_INET, AF_INET6; `protocol`: 0 is TCP.
+    [[nodiscard]] Fd socket(int family, int protocol = 0) const;
+    [[nodiscard]] std::vector<Fd> sockets(int family, std::size_t count, int protocol = 0) const;
 
     // The command that runs a program there.
     [[nodiscard]] Command command(const std::vector<std::string>& arguments) const;

@@ -350,6 +350,10 @@ std::size_t End::receive(std::size_t bytes, int flags) {
     return take(::recv(fd(), buffer.data(), buffer.size(), flags), buffer, "recv");
 }
 
+std::size_t End::receive_into(std::span<std::byte> memory) {
+    return take(::recv(fd(), memory.data(), memory.size(), 0), memory, "recv");
+}
+
 std::size_t End::splice(std::size_t bytes) {
     constexpr std::size_t kPipe = 65536;
     std::array<int, 2> ends{};
@@ -383,7 +387,7 @@ std::size_t End::readable_bytes() const {
 
 Listener::Listener(const Route& route) : route_(route) {
     const std::string& address = route.listen_on.empty() ? route.address : route.listen_on;
-    socket_ = route.server.socket(family_of(address));
+    socket_ = route.server.socket(family_of(address), route.server_protocol);
     set_option(fd(), SOL_SOCKET, SO_REUSEADDR, 1);
     if (family_of(address) == AF_INET6)
         set_option(fd(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
@@ -427,7 +431,8 @@ TcpPair Listener::connect() const {
 std::vector<TcpPair> Listener::connect(std::size_t count) const {
     std::vector<TcpPair> pairs;
     pairs.reserve(count);
-    for (Fd& socket : route_.client.sockets(family_of(route_.address), count))
+    for (Fd& socket :
+         route_.client.sockets(family_of(route_.address), count, route_.client_protocol))
         pairs.push_back(pair(start_client(std::move(socket))));
     return pairs;
 }

@@ -52,6 +52,8 @@ class End {
     std::size_t send(std::size_t bytes);
     // One recv(2) of at most `bytes`, checked; 0: it would block, or at_eof().
     std::size_t receive(std::size_t bytes, int flags = 0);
+    // The same into this memory.
+    std::size_t receive_into(std::span<std::byte> memory);
     // The same by splice(2) into a pipe; at most 64 KiB.
     std::size_t splice(std::size_t bytes);
     void shut_down_sending();
@@ -82,7 +84,8 @@ struct Route {
     std::string listen_on = {};         // "": `address`; "::" takes IPv4, too
     std::string client_address = {};    // "": the kernel's choice
     std::uint16_t client_port = 0;
-    std::uint16_t connect_port = 0;  // 0: `port`; behind NAT it may be another one
+    std::uint16_t connect_port = 0;                // 0: `port`; behind NAT it may be another one
+    int client_protocol = 0, server_protocol = 0;  // 0: TCP
 };
 
 class Listener {
