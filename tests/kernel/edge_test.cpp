@@ -100,7 +100,7 @@ class Edge : public KernelTest {
 
     // Conversation until it is enrolled, through the reader's epoll.
     void warm_up_by(EdgeReader& reader, TcpPair& pair) {
-        const auto deadline = Clock::now() + std::chrono::seconds(10);
+        const auto deadline = Clock::now() + slowness() * std::chrono::seconds(10);
         while (look_for_state(pair) != "enrolled") {
             ASSERT_LT(Clock::now(), deadline);
             for (int turn = 0; turn < 10; turn++) {
