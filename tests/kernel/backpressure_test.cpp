@@ -118,7 +118,7 @@ TEST_F(Budget, AThousandStalledReadersStayUnderTheHostWideLimitTogether) {
     constexpr std::uint64_t kFlood = 64 * kKiB;  // for each connection
     start_daemon("[limits]\nmemory = \"16MiB\"\n" + usual_policy("queue = \"1MiB\""));
     std::vector<TcpPair> pairs = Listener(covered_route()).connect(1000);
-    warm_up(pairs, std::chrono::seconds(40));
+    warm_up(pairs, slowness() * std::chrono::seconds(40));
     const std::vector<Seen> before = connections();
     ASSERT_EQ(before.size(), pairs.size());
     EXPECT_LE(status().at("budget_used_bytes"), kBudget);

@@ -21,7 +21,7 @@ class Stage : public KernelTest {
         plain_ = Listener({.client = Place(other_), .server = Place(other_)})
                      .connect(scenarios().size());
         enrolled_ = Listener(covered_route()).connect(scenarios().size());
-        warm_up(enrolled_, std::chrono::seconds(20));
+        warm_up(enrolled_, slowness() * std::chrono::seconds(20));
     }
     ~Stage() override {
         plain_.clear();

@@ -100,7 +100,7 @@ class Edge : public KernelTest {
 
     // Conversation until it is enrolled, through the reader's epoll.
     void warm_up_by(EdgeReader& reader, TcpPair& pair) {
-        const auto deadline = Clock::now() + std::chrono::seconds(10);
+        const auto deadline = Clock::now() + slowness() * std::chrono::seconds(10);
         while (look_for_state(pair) != "enrolled") {
             ASSERT_LT(Clock::now(), deadline);
             for (int turn = 0; turn < 10; turn++) {
@@ -121,6 +121,26 @@ class Edge : public KernelTest {
 
 TEST_F(Edge, AReaderGetsEverythingWhenTheQueueWasFull) {
     expect_all_read_at_a_full_queue(covered_route(), "");
+}
+
+// Both messages have arrived when it reads, so no later segment wakes it by chance: the queue takes
+// one, and the receive buffer has room for the other.
+TEST_F(Edge, AReaderGetsTheLastMessageWhereNoMoreSegmentComes) {
+    start_daemon(usual_policy("queue = \"64KiB\""));
+    TcpPair pair = connect_pair(covered_route());
+    EdgeReader reader(pair.server);
+    warm_up_by(reader, pair);
+    const Seen before = look(pair);
+    ASSERT_EQ(pair.client.send(40000), 40000U);
+    ASSERT_EQ(pair.client.send(40000), 40000U);
+    const Seen after = look(pair);
+    ASSERT_EQ(after.client.redirected_bytes - before.client.redirected_bytes, 40000U)
+        << after.text();
+    ASSERT_EQ(after.client.tcp_bytes - before.client.tcp_bytes, 40000U) << after.text();
+    const auto longest = reader.read_until(pair.client.sent(), kPatienceForAnEdge);
+    EXPECT_EQ(pair.server.received(), pair.client.sent())
+        << "the reader waits for an edge; " << look(pair).text();
+    EXPECT_LT(longest, std::chrono::milliseconds(2500));
 }
 
 TEST_F(Edge, AReaderInAnotherNetworkNamespaceDoes) {

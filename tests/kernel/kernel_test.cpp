@@ -209,7 +209,7 @@ void KernelTest::expect_plain(TcpPair& pair) {
     read_all(pair);
     ASSERT_EQ(pair.client.send(10), 10U);
     pollfd polled{pair.server.fd(), POLLIN, 0};
-    ASSERT_EQ(::poll(&polled, 1, 5000), 1);
+    ASSERT_EQ(::poll(&polled, 1, 5000 * slowness()), 1);
     EXPECT_EQ(pair.server.readable_bytes(), 10U);
     read_all(pair);
 }

@@ -15,6 +15,7 @@
 
 #include "cgroup.hpp"
 #include "daemon.hpp"
+#include "slowness.hpp"
 #include "traffic.hpp"
 
 namespace sockaccel::test {
@@ -77,8 +78,8 @@ class KernelTest : public ::testing::Test {
 
     // Light traffic until the daemon says that each of the pairs is enrolled. Throws if one is not
     // within the timeout, saying what stands against it.
-    void warm_up(TcpPair& pair, Timeout timeout = std::chrono::seconds(10));
-    void warm_up(std::span<TcpPair> pairs, Timeout timeout = std::chrono::seconds(10));
+    void warm_up(TcpPair& pair, Timeout timeout = slowness() * std::chrono::seconds(10));
+    void warm_up(std::span<TcpPair> pairs, Timeout timeout = slowness() * std::chrono::seconds(10));
 
     // The route with both ends in covered cgroups, at 127.0.0.1.
     [[nodiscard]] Route covered_route() const;

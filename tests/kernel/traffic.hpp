@@ -20,6 +20,7 @@
 
 #include "fd.hpp"
 #include "place.hpp"
+#include "slowness.hpp"
 #include "stream.hpp"
 
 namespace sockaccel::test {
@@ -122,7 +123,7 @@ struct Habits {
 };
 
 using Timeout = std::chrono::milliseconds;
-inline constexpr Timeout kPatience = std::chrono::seconds(30);
+inline const Timeout kPatience = slowness() * std::chrono::seconds(30);
 
 // One request and one response, by turns, `turns` times.
 struct Dialogue {

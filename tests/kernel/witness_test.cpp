@@ -10,7 +10,6 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -26,12 +25,6 @@ namespace sockaccel::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-// How many times slower than usual this machine is: an emulated one sets SLOWNESS.
-int slowness() {
-    const char* text = std::getenv("SLOWNESS");
-    return text == nullptr ? 1 : std::atoi(text);
-}
 
 struct HazardCase {
     const char* reason;  // and what `tolerate` calls it

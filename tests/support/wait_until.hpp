@@ -5,12 +5,15 @@
 #include <chrono>
 #include <thread>
 
+#include "slowness.hpp"
+
 namespace sockaccel::test {
 
 // Asks every few milliseconds, until it is true or the time is over; returns the last answer.
 template <typename Predicate>
 [[nodiscard]] bool wait_until(Predicate predicate,
-                              std::chrono::milliseconds timeout = std::chrono::seconds(20)) {
+                              std::chrono::milliseconds timeout = slowness() *
+                                                                  std::chrono::seconds(20)) {
     const auto end = std::chrono::steady_clock::now() + timeout;
     while (!predicate()) {
         if (std::chrono::steady_clock::now() >= end)
