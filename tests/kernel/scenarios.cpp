@@ -1545,7 +1545,7 @@ const std::vector<Scenario>& scenarios() {
              {{R"(client: TCP_CORK = 1 -> 0)", R"(client: send("first, ") -> 7)",
                R"(server: something to read)", R"(client: send("second") -> 6)",
                R"(client: TCP_CORK = 0 -> 0)", R"(server: receives 13 of 13 "first, second")"}}}},
-        {"Urgent", urgent, Redirects::all,
+        {"Urgent", urgent, Redirects::some,  // the witness, where it loads, has the pair leave
          Difference{"The byte arrives in the stream",
                     {{R"(client: send("calm") -> 4)", R"(client: send("!", OOB) -> 1)",
                       R"(server: poll(IN|PRI) -> IN)", R"(server: recv(100) -> 5 "calm!")",
