@@ -18,7 +18,7 @@ class NoSuchRule : public std::runtime_error {
 class Paused {
   public:
     // Stands for every rule, also for those that come later.
-    static constexpr std::string_view kEverything = "";
+    static constexpr std::string_view kEverything{};
 
     // `known` are the rules of the policy. Both throw NoSuchRule, and change nothing, for another
     // one. Nothing happens if the rule is paused already, or is not.
