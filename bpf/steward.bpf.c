@@ -245,6 +245,14 @@ static __always_inline bool is_translated(const struct sa_half *half)
 	       !is_same_address(client->remote, server->local);
 }
 
+/* What it was put aside for does not stand any more. */
+static __always_inline void look_anew(struct sa_half *half, __u64 now)
+{
+	half->parked = 0;
+	half->next_look_ns = now;
+	half->backoff_ns = 0;
+}
+
 static __always_inline bool take_slot(struct sa_half *half, const struct sa_key *key, __u64 now)
 {
 	struct sa_pair *pair;
@@ -287,9 +295,7 @@ static __always_inline void consider(struct sa_half *half, struct sa_end *end, _
 	/* Resumed: looked at anew, however rarely it would be its turn. */
 	if (half->reason == SA_REASON_PAUSED && !is_paused(half->rule)) {
 		half->reason = SA_REASON_NONE;
-		half->parked = 0;
-		half->next_look_ns = now;
-		half->backoff_ns = 0;
+		look_anew(half, now);
 	}
 	if (half->parked && !half->due)
 		return;
@@ -409,10 +415,8 @@ static __always_inline bool decide_again(struct sa_half *half, const struct sa_e
 
 	if (half->claim[SA_CLIENT].match.generation != generation_now() || !decide(half))
 		return false;
-	half->parked = 0; /* what was put aside by the old policy is looked at by the new one */
-	half->next_look_ns = now;
-	half->backoff_ns = 0;
-	note_next(now); /* on the client's visit, which may have been before this one */
+	look_anew(half, now); /* what was put aside by the old policy is looked at by the new one */
+	note_next(now);	      /* on the client's visit, which may have been before this one */
 	if (half->rule == before)
 		return true;
 	if (half->rule < SA_MAX_RULES)
