@@ -84,6 +84,7 @@ RuleReport read_rule(const Dict& dict) {
     read(dict, "Why", rule.why);
     read(dict, "Action", rule.action);
     read(dict, "Priority", rule.priority);
+    read(dict, "Units", rule.units);
     read(dict, "Cgroups", rule.cgroups);
     read(dict, "Ports", rule.ports);
     read(dict, "Networks", rule.networks);

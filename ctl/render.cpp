@@ -144,6 +144,7 @@ Json to_json(const RuleReport& rule) {
             {"why", rule.why},
             {"action", rule.action},
             {"priority", rule.priority},
+            {"units", rule.units},
             {"cgroups", rule.cgroups},
             {"ports", rule.ports},
             {"networks", rule.networks},
@@ -199,10 +200,24 @@ Json to_json(const ConnectionReport& connection) {
 
 // --- a policy's values as they are written
 
+std::vector<std::string> units_of(const Rule& rule) {
+    std::vector<std::string> texts;
+    for (const UnitPattern& unit : rule.units)
+        texts.push_back(unit.text());
+    return texts;
+}
+
 std::vector<std::string> cgroups_of(const Rule& rule) {
     std::vector<std::string> texts;
     for (const CgroupGlob& glob : rule.cgroups)
         texts.push_back(glob.text());
+    return texts;
+}
+
+// The units first, as they are what most rules name.
+std::vector<std::string> selectors_of(const RuleReport& rule) {
+    std::vector<std::string> texts = rule.units;
+    texts.insert(texts.end(), rule.cgroups.begin(), rule.cgroups.end());
     return texts;
 }
 
@@ -303,7 +318,7 @@ std::string rules_text(const std::vector<RuleReport>& rules) {
                  {"PRIORITY", Align::right},
                  {"PORTS", Align::left},
                  {"NETWORKS", Align::left},
-                 {"CGROUPS", Align::left},
+                 {"SELECTS", Align::left},
                  {"NOW", Align::right},
                  {"LIVE", Align::right},
                  {"PAIRED", Align::right},
@@ -312,7 +327,7 @@ std::string rules_text(const std::vector<RuleReport>& rules) {
     for (const RuleReport& rule : rules)
         table.add({rule.name, rule.state, rule.action, std::to_string(rule.priority),
                    joined(rule.ports, "every"), joined(rule.networks, "-"),
-                   joined(rule.cgroups, "-"), std::to_string(rule.selected_count),
+                   joined(selectors_of(rule), "-"), std::to_string(rule.selected_count),
                    std::to_string(rule.live()), std::to_string(rule.paired),
                    format_bytes(rule.redirected_bytes), format_bytes(rule.tcp_bytes)});
     return table.text() + notes(rules);
@@ -462,7 +477,10 @@ std::string policy_text(const std::string& file, const Policy& policy) {
         const auto line = [&result](const char* key, const std::string& value) {
             result += fmt::format("   {:<9} {}\n", key, one_line(value));
         };
-        line("cgroups", joined(cgroups_of(rule), "-"));
+        if (!rule.units.empty())
+            line("units", joined(units_of(rule), ""));
+        if (!rule.cgroups.empty())
+            line("cgroups", joined(cgroups_of(rule), ""));
         line("ports", joined(ports_of(rule), "every"));
         line("networks", joined(networks_of(rule), "-"));
         if (rule.priority != 0)
@@ -485,6 +503,7 @@ std::string policy_json(const std::string& file, const Policy& policy) {
         rules.push_back({{"name", rule.name},
                          {"action", to_string(rule.action)},
                          {"priority", rule.priority},
+                         {"units", units_of(rule)},
                          {"cgroups", cgroups_of(rule)},
                          {"ports", ports_of(rule)},
                          {"networks", networks_of(rule)},

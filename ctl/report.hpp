@@ -20,7 +20,7 @@ struct RuleReport {
     std::string state, why;
     std::string action;
     std::int32_t priority = 0;
-    std::vector<std::string> cgroups, ports, networks, tolerate;
+    std::vector<std::string> units, cgroups, ports, networks, tolerate;
     std::uint64_t queue_bytes = 0;
     std::chrono::microseconds prove{};
     std::uint32_t selected_count = 0;           // cgroups that exist now

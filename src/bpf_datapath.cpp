@@ -287,6 +287,8 @@ struct BpfDatapath::State {
     void write_cgroups(const std::map<std::uint64_t, RuleMask>& rules_of, std::uint32_t half);
     [[nodiscard]] std::map<std::uint32_t, sa_program> programs_of_others() const;
     void attach(const std::string& path, std::vector<std::string>& failures);
+    void detach_unwanted();
+    [[nodiscard]] bool is_there(const std::string& path, std::uint64_t id) const;
 
     [[nodiscard]] sa_control& control() const { return skeleton->bss->control; }
     [[nodiscard]] std::uint32_t live_half() const { return control().generation & 1; }
@@ -523,6 +525,26 @@ void BpfDatapath::State::attach(const std::string& path, std::vector<std::string
     links[path] = {status.st_ino, std::move(link)};
 }
 
+void BpfDatapath::State::detach_unwanted() {
+    const bool has_pairs = control().slots_busy > 0;
+    for (auto at = links.begin(); at != links.end();) {
+        if (std::ranges::binary_search(wanted_links, at->first)) {
+            ++at;
+            continue;
+        }
+        // A leaving pair's reader may have to be woken by the program on its cgroup: see enum
+        // sa_meeting. Of a cgroup that is gone the kernel has taken it off.
+        if (has_pairs && is_there(at->first, at->second.id))
+            retired.push_back(std::move(at->second.link));
+        at = links.erase(at);
+    }
+}
+
+bool BpfDatapath::State::is_there(const std::string& path, std::uint64_t id) const {
+    struct stat status {};
+    return ::stat((root / path).c_str(), &status) == 0 && status.st_ino == id;
+}
+
 BpfDatapath::BpfDatapath(const Limits& limits, std::filesystem::path cgroup_root)
     : state_(std::make_unique<State>(limits, std::move(cgroup_root))) {}
 
@@ -543,18 +565,6 @@ std::vector<std::string> BpfDatapath::set_membership(const Membership& membershi
     // Before a socket is covered that nobody watches; less only when none is.
     state_->witness.watch(state_->witness.watched() | hazards);
 
-    // A leaving pair's reader may have to be woken by the program on its cgroup: see enum
-    // sa_meeting.
-    const bool has_pairs = state_->control().slots_busy > 0;
-    for (auto at = state_->links.begin(); at != state_->links.end();) {
-        if (std::ranges::binary_search(membership.links, at->first)) {
-            ++at;
-            continue;
-        }
-        if (has_pairs)
-            state_->retired.push_back(std::move(at->second.link));
-        at = state_->links.erase(at);
-    }
     state_->write_cgroups(membership.rules_of, half);
     if (swap) {
         state_->write_rules();
@@ -566,6 +576,7 @@ std::vector<std::string> BpfDatapath::set_membership(const Membership& membershi
     state_->wanted_links = membership.links;
     for (const std::string& path : membership.links)
         state_->attach(path, failures);
+    state_->detach_unwanted();  // not before: no connection shall open where neither link is
     state_->witness.watch(hazards);
     return failures;
 }

@@ -3,12 +3,12 @@
 // linear in the path, whatever the number of "**".
 #include "cgroup_glob.hpp"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <stdexcept>
 #include <utility>
+
+#include "glob.hpp"
 
 namespace sockaccel {
 namespace {
@@ -26,21 +26,6 @@ std::vector<std::string> split(std::string_view path) {
     return components;
 }
 
-// fnmatch(3) takes an unclosed '[' for an ordinary character; nobody means that.
-bool has_unclosed_bracket(std::string_view pattern) {
-    for (std::size_t at = pattern.find('['); at != std::string_view::npos;
-         at = pattern.find('[', at)) {
-        ++at;
-        if (at < pattern.size() && (pattern[at] == '!' || pattern[at] == '^'))
-            ++at;
-        // A ']' that comes first stands for itself.
-        at = at < pattern.size() ? pattern.find(']', at + 1) : std::string_view::npos;
-        if (at == std::string_view::npos)
-            return true;
-    }
-    return false;
-}
-
 void check_component(const std::string& component) {
     if (component.empty())
         throw std::invalid_argument("\"//\": a component is empty");
@@ -50,11 +35,6 @@ void check_component(const std::string& component) {
         throw std::invalid_argument("\"**\" must stand alone between slashes");
     if (has_unclosed_bracket(component))
         throw std::invalid_argument("'[' is not closed");
-}
-
-bool matches_component(const std::string& pattern, const std::string& name) {
-    // Unit names hold backslashes (system-foo\x2dbar.slice): they stand for themselves.
-    return ::fnmatch(pattern.c_str(), name.c_str(), FNM_NOESCAPE) == 0;
 }
 
 // Element i: may what follows match components i, i + 1, …?
@@ -77,7 +57,7 @@ Positions walk(const std::vector<std::string>& glob, std::string_view path) {
                 continue;
             if (glob[i] == kAnyDepth)
                 next[i] = true;
-            else if (matches_component(glob[i], name))
+            else if (matches_glob(glob[i], name))
                 next[i + 1] = true;
         }
         pass_empty_depths(glob, next);
@@ -110,6 +90,16 @@ CgroupGlob CgroupGlob::parse(std::string_view text) {
     if (!glob.components_.empty() && glob.components_.back() == kAnyDepth)
         glob.components_.back() = "*";
     return glob;
+}
+
+std::optional<std::string> CgroupGlob::only_path() const {
+    std::string path;
+    for (const std::string& component : components_) {
+        if (is_glob(component))
+            return std::nullopt;
+        path += (path.empty() ? "" : "/") + component;
+    }
+    return path;
 }
 
 bool CgroupGlob::matches(std::string_view path) const {

@@ -5,6 +5,7 @@
 // a.slice": "a.slice/*".
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,9 @@ class CgroupGlob {
 
     // May a descendant of `path` match? Then that directory has to be watched.
     [[nodiscard]] bool may_match_below(std::string_view path) const;
+
+    // The only path that matches, if there is but one.
+    [[nodiscard]] std::optional<std::string> only_path() const;
 
     [[nodiscard]] const std::string& text() const { return text_; }  // as the user wrote it
 

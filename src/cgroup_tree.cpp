@@ -14,6 +14,7 @@
 #include <climits>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -125,7 +126,7 @@ Hints read_hints(int inotify) {
 }  // namespace
 
 struct CgroupTree::State {
-    // A directory that a glob matches, or below which one may match.
+    // A directory that is meant, or below which one may be.
     struct Directory {
         std::uint64_t id = 0;
         int watch = kUnwatched;
@@ -149,21 +150,61 @@ struct CgroupTree::State {
         if (!id)
             return;
 
-        const bool is_selected = std::any_of(globs.begin(), globs.end(),
-                                             [&](const auto& glob) { return glob.matches(path); });
-        const bool is_watched = std::any_of(globs.begin(), globs.end(), [&](const auto& glob) {
-            return glob.may_match_below(path);
-        });
-        if (!is_selected && !is_watched)
+        const bool selects = is_meant(path);
+        const bool watches = may_be_meant_below(path);
+        if (!selects && !watches)
             return;
+        directories[path] = {*id, kUnwatched, selects};
+        if (watches)
+            watch(path);
+    }
+
+    void watch(const std::string& path) {
         // Watched before it is read: a child is seen by one or the other.
-        const int watch = is_watched ? add_watch(path) : kUnwatched;
-        directories[path] = {*id, watch, is_selected};
+        const int watch = add_watch(path);
         if (watch == kUnwatched)
             return;
+        directories[path].watch = watch;
         path_of_watch[watch] = path;
         for (const std::string& name : subdirectories(absolute(path)))
             look_at(below(path, name));
+    }
+
+    [[nodiscard]] bool is_meant(const std::string& path) const {
+        return meant.paths.contains(path) ||
+               std::any_of(meant.globs.begin(), meant.globs.end(),
+                           [&](const auto& glob) { return glob.matches(path); });
+    }
+
+    [[nodiscard]] bool may_be_meant_below(const std::string& path) const {
+        const std::string prefix = path.empty() ? "" : path + "/";
+        const auto next =
+            path.empty() ? meant.paths.upper_bound(path) : meant.paths.lower_bound(prefix);
+        return (next != meant.paths.end() && next->starts_with(prefix)) ||
+               std::any_of(meant.globs.begin(), meant.globs.end(),
+                           [&](const auto& glob) { return glob.may_match_below(path); });
+    }
+
+    // After a change of what is meant that concerns `path`: makes what is known of it, and of the
+    // directories above it, fit.
+    void look_again_at(const std::string& path) {
+        for (std::size_t end = 0; end != std::string::npos;) {
+            fit(path.substr(0, end));
+            end = end == path.size() ? std::string::npos
+                                     : std::min(path.find('/', end + 1), path.size());
+        }
+    }
+
+    void fit(const std::string& path) {
+        const auto known = directories.find(path);
+        if (known == directories.end())
+            return look_at(path);
+        known->second.is_selected = is_meant(path);
+        const bool watches = may_be_meant_below(path);
+        if (!watches && !known->second.is_selected)
+            return forget(path);
+        if (watches && known->second.watch == kUnwatched)
+            watch(path);
     }
 
     // kUnwatched if it vanished.
@@ -212,6 +253,19 @@ struct CgroupTree::State {
         is_complete = false;
         forget("");
         look_at("");
+        is_complete = true;
+    }
+
+    // Of what is meant.
+    void take_in_change(const CgroupSelection& before) {
+        if (!is_complete || before.globs != meant.globs)
+            return look_at_everything();
+        std::set<std::string> changed;
+        std::set_symmetric_difference(before.paths.begin(), before.paths.end(), meant.paths.begin(),
+                                      meant.paths.end(), std::inserter(changed, changed.end()));
+        is_complete = false;
+        for (const std::string& path : changed)
+            look_again_at(path);
         is_complete = true;
     }
 
@@ -265,7 +319,7 @@ struct CgroupTree::State {
 
     fs::path root;
     Fd inotify;
-    std::vector<CgroupGlob> globs;
+    CgroupSelection meant;
     Directories directories;
     std::unordered_map<int, std::string> path_of_watch;
     std::vector<Cgroup> selected;
@@ -281,12 +335,12 @@ CgroupTree::CgroupTree(const fs::path& root) : state_(std::make_unique<State>(ro
 
 CgroupTree::~CgroupTree() = default;
 
-void CgroupTree::select(std::vector<CgroupGlob> globs) {
-    std::swap(state_->globs, globs);
+void CgroupTree::select(CgroupSelection selection) {
+    std::swap(state_->meant, selection);
     try {
-        state_->look_at_everything();
+        state_->take_in_change(selection);
     } catch (...) {
-        state_->globs = std::move(globs);
+        state_->meant = std::move(selection);
         state_->look_at_everything();
         throw;
     }

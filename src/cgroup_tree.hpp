@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Which cgroups exist that the policy's globs select, now and from now on.
+// Which cgroups exist that the policy selects, now and from now on.
 #pragma once
 
 #include <compare>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,14 @@ struct Cgroup {
     auto operator<=>(const Cgroup&) const = default;
 };
 
+// Which cgroups are meant, by path.
+struct CgroupSelection {
+    std::vector<CgroupGlob> globs;
+    std::set<std::string> paths;  // besides, exactly these
+
+    bool operator==(const CgroupSelection&) const = default;
+};
+
 // Watches by inotify the directories that may hold a match; cgroupfs reports children coming and
 // going in the parent only. Works on any directory tree, so it is tested on plain ones.
 // Single-threaded.
@@ -30,10 +39,11 @@ class CgroupTree {
     CgroupTree(const CgroupTree&) = delete;
     CgroupTree& operator=(const CgroupTree&) = delete;
 
-    // Replaces the globs; looks at the tree once and watches what may change the answer.
-    void select(std::vector<CgroupGlob> globs);
+    // From now on these; looks at the tree and watches what may change the answer. If only paths
+    // are others than before, looks only at what lies on these.
+    void select(CgroupSelection selection);
 
-    // Every existing cgroup that at least one glob matches, sorted by path.
+    // Every existing cgroup that is meant, sorted by path.
     [[nodiscard]] const std::vector<Cgroup>& selected() const;
 
     // Readable when the tree may have changed.

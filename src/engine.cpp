@@ -111,15 +111,17 @@ std::vector<std::string> Engine::problems() const {
     if (verdict_.state == KernelVerdict::State::unusable)
         all.insert(all.begin(),
                    "nothing is accelerated: the kernel fails the self-test: " + verdict_.flaw);
+    if (!units_.problem.empty())
+        all.push_back("the policy's units are not followed: " + units_.problem);
     return all;
 }
 
 void Engine::enforce(const Tables& tables, const Limits& limits, RuleMask leaving) {
-    cgroups_.select(globs_of(tables));
+    cgroups_.select(selection_of(tables, units_));
     is_tree_stale_ = false;
     datapath_.set_tables(tables, limits);
     datapath_.drain(leaving, SA_REASON_POLICY);
-    report(datapath_.set_membership(place(tables, cgroups_.selected())));
+    report(datapath_.set_membership(place(tables, cgroups_.selected(), units_)));
 }
 
 // For ids that pass from one rule to another at once, when there are too many rules to give them
@@ -127,7 +129,7 @@ void Engine::enforce(const Tables& tables, const Limits& limits, RuleMask leavin
 void Engine::free_ids(RuleMask reused) {
     if (reused == 0)
         return;
-    datapath_.set_membership(place(without(tables_, reused), cgroups_.selected()));
+    datapath_.set_membership(place(without(tables_, reused), cgroups_.selected(), units_));
     datapath_.drain(leaving_ | reused, SA_REASON_POLICY);
     if (is_tested())  // else there is no pair yet
         pass();       // a pair that has begun to leave does not turn back
@@ -160,18 +162,36 @@ void Engine::tell_paused(RuleMask ids) {
 }
 
 void Engine::place_links() {
-    report(datapath_.set_membership(place(tables_, cgroups_.selected())));
+    report(datapath_.set_membership(place(tables_, cgroups_.selected(), units_)));
 }
 
 // Without the cgroups that are new the service is of less use, but what it does stays right: so no
 // failure here ends it.
 void Engine::take_in_tree() {
+    take_in([this] { return cgroups_.refresh(); });
+}
+
+void Engine::take_units(const UnitCgroups& units) {
+    if (units == units_)
+        return;
+    units_ = units;
+    if (tables_.rules.empty())
+        return;  // apply() comes first
+    take_in([this] {
+        cgroups_.select(selection_of(tables_, units_));
+        return true;
+    });
+}
+
+void Engine::take_in(const std::function<bool()>& look_at_tree) {
     try {
-        if (!cgroups_.refresh() && !is_tree_stale_)
+        if (!look_at_tree() && !is_tree_stale_)
             return;
         place_links();
         is_tree_stale_ = false;
         look_for_foreign();
+        if (!tables_.rules.empty())
+            pass_at(now());  // lets links go that no pair needs
     } catch (const std::system_error& error) {
         is_tree_stale_ = true;
         report({std::string("cgroups that came or went are not taken in: ") + error.what()});
@@ -253,7 +273,21 @@ std::vector<Connection> Engine::stop(std::chrono::milliseconds patience) {
     return remaining;
 }
 
-RuleStatus Engine::status_of(const Rule& rule) const {
+// By cgroup, in the order of cgroups_.selected().
+std::vector<RuleMask> Engine::named() const {
+    return naming(tables_, cgroups_.selected(), units_);
+}
+
+std::string Engine::why_waiting(const Rule& rule) const {
+    if (rule.units.empty())
+        return "no cgroup that it names exists at the moment";
+    const std::string units = units_.problem.empty()
+                                  ? "none of its units runs at the moment"
+                                  : "its units are not followed: " + units_.problem;
+    return rule.cgroups.empty() ? units : "no cgroup that it names exists, and " + units;
+}
+
+RuleStatus Engine::status_of(const Rule& rule, const std::vector<RuleMask>& named) const {
     RuleStatus status;
     status.rule = rule;
     const auto planned =
@@ -265,12 +299,12 @@ RuleStatus Engine::status_of(const Rule& rule) const {
         return status;
     }
     status.id = planned->id;
-    for (const Cgroup& cgroup : cgroups_.selected())
-        if (selects(rule, cgroup))
-            status.cgroups.push_back(cgroup.path);
+    for (std::size_t i = 0; i < named.size(); ++i)
+        if (named[i] & mask_of(planned->id))
+            status.cgroups.push_back(cgroups_.selected()[i].path);
     status.state = status.cgroups.empty() ? RuleState::waiting : RuleState::active;
     if (status.state == RuleState::waiting)
-        status.why = "no cgroup that it names exists at the moment";
+        status.why = why_waiting(rule);
     if (paused_.has(rule.name)) {
         status.state = RuleState::paused;
         status.why = "everything goes by TCP until it is resumed";
@@ -282,16 +316,17 @@ RuleStatus Engine::status_of(const Rule& rule) const {
 }
 
 std::vector<RuleStatus> Engine::rules() const {
+    const std::vector<RuleMask> named_now = named();
     std::vector<RuleStatus> statuses;
     for (const Rule& rule : policy_.rules)
-        statuses.push_back(status_of(rule));
+        statuses.push_back(status_of(rule, named_now));
     return statuses;
 }
 
 std::optional<RuleStatus> Engine::rule_of(RuleId id) const {
     for (const PlannedRule& planned : tables_.rules)
         if (planned.id == id)
-            return status_of(planned.rule);
+            return status_of(planned.rule, named());
     return std::nullopt;
 }
 

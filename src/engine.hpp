@@ -18,12 +18,13 @@
 #include "paused.hpp"
 #include "plan.hpp"
 #include "policy.hpp"
+#include "unit_cgroups.hpp"
 
 namespace sockaccel {
 
 enum class RuleState {
     active,   // attached, connections are being looked at
-    waiting,  // no cgroup that it names exists at the moment
+    waiting,  // no cgroup that it names, and no unit's, exists at the moment
     testing,  // connections are paired, but none is enrolled before the kernel has been tested
     refused,  // `why` says what it would have to tolerate, or what is wrong with the kernel
     paused,   // attached, and everything goes by TCP
@@ -57,6 +58,9 @@ class Engine {
     std::vector<std::string> take_verdict(const KernelVerdict& verdict);
     [[nodiscard]] const KernelVerdict& verdict() const { return verdict_; }
 
+    // Where the units' cgroups are from now on.
+    void take_units(const UnitCgroups& units);
+
     // Closes every gate, takes all pairs out and detaches. Runs passes for at most `patience`,
     // until every pair has left. Returns the connections that remain (plain TCP, with the empty
     // stub) because their readers did not read.
@@ -89,16 +93,20 @@ class Engine {
     void tell_paused(RuleMask ids);
     [[nodiscard]] RuleMask paused_ids(const Tables& tables) const;
     void take_in_tree();
+    void take_in(const std::function<bool()>& look_at_tree);
     void look();  // events, and whether a pass is wanted
     void pass();
     void pass_at(Instant at);
     void report(std::vector<std::string> problems);
     void look_for_foreign();
-    [[nodiscard]] RuleStatus status_of(const Rule& rule) const;
+    [[nodiscard]] std::vector<RuleMask> named() const;
+    [[nodiscard]] RuleStatus status_of(const Rule& rule, const std::vector<RuleMask>& named) const;
+    [[nodiscard]] std::string why_waiting(const Rule& rule) const;
 
     Datapath& datapath_;
     CgroupTree& cgroups_;
     Policy policy_;
+    UnitCgroups units_;
     Paused paused_;
     RuleMask told_paused_ = 0;  // what the datapath knows of that
     KernelVerdict verdict_;

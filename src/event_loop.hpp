@@ -75,6 +75,9 @@ class EventLoop {
     // Answers the service manager's watchdog, if it asks for one.
     void enable_watchdog();
 
+    // For what attaches itself.
+    [[nodiscard]] sd_event* handle() { return event_; }
+
   private:
     struct Trampoline;
     void keep(std::exception_ptr error);

@@ -25,6 +25,7 @@
 #include "pause_file.hpp"
 #include "policy.hpp"
 #include "self_test.hpp"
+#include "units.hpp"
 
 namespace {
 
@@ -33,6 +34,7 @@ using namespace sockaccel;
 constexpr const char* kDefaultPolicy = "/etc/sockaccel.toml";
 constexpr const char* kDefaultState = "/run/sockaccel";
 constexpr std::chrono::seconds kStopPatience{5};
+constexpr std::chrono::milliseconds kUnitsPatience{500};  // systemd answers within a few
 constexpr int kExitUnsupported = 69;  // EX_UNAVAILABLE of sysexits(3): no use in trying again
 
 struct Options {
@@ -56,6 +58,25 @@ Policy read(const Options& options) {
     if (options.policy_file == kDefaultPolicy && !std::filesystem::exists(kDefaultPolicy))
         return {};
     return read_policy(options.policy_file);
+}
+
+std::vector<UnitPattern> units_of(const Policy& policy) {
+    std::vector<UnitPattern> units;
+    for (const Rule& rule : policy.rules)
+        units.insert(units.end(), rule.units.begin(), rule.units.end());
+    return units;
+}
+
+// Units of both policies are followed while one takes the other's place: the new one comes with its
+// cgroups, and connections of the old one do not lose theirs.
+std::vector<std::string> put_in_force(Engine& engine, Units& units, const Policy& policy) {
+    std::vector<UnitPattern> of_both = units_of(engine.policy());
+    const std::vector<UnitPattern> of_new = units_of(policy);
+    of_both.insert(of_both.end(), of_new.begin(), of_new.end());
+    units.follow(std::move(of_both), kUnitsPatience);
+    std::vector<std::string> changes = engine.apply(policy);
+    units.follow(of_new, std::chrono::milliseconds::zero());
+    return changes;
 }
 
 void tell_service_manager(const Engine& engine) {
@@ -128,10 +149,11 @@ int serve(const Options& options) {
     Engine engine(loop, datapath, cgroups);
     const PauseFile pause_file(options.state_directory);
     engine.pause(pause_file.read());
-    engine.apply(policy);
+    Units units(loop, [&] { engine.take_units(units.found()); });
+    put_in_force(engine, units, policy);
 
     const auto read_and_apply = [&] {
-        std::vector<std::string> changes = engine.apply(read(options));
+        std::vector<std::string> changes = put_in_force(engine, units, read(options));
         tell_service_manager(engine);
         return changes;
     };

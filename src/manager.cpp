@@ -184,6 +184,7 @@ class RuleObject final
             if (!is_same)
                 changed.emplace_back(property);
         };
+        compare("Units", before.units == after.units);
         compare("Cgroups", before.cgroups == after.cgroups);
         compare("Ports", before.ports == after.ports);
         compare("Networks", before.networks == after.networks);
@@ -205,6 +206,9 @@ class RuleObject final
 
   private:
     std::string Name() override { return status_.rule.name; }
+    std::vector<std::string> Units() override {
+        return texts_of(status_.rule.units, [](const UnitPattern& unit) { return unit.text(); });
+    }
     std::vector<std::string> Cgroups() override {
         return texts_of(status_.rule.cgroups, [](const CgroupGlob& glob) { return glob.text(); });
     }

@@ -171,6 +171,34 @@ std::vector<std::string> at_most(std::size_t max_links, const std::set<std::stri
     return {links.begin(), links.end()};
 }
 
+// Most rules name cgroups by their paths: these are looked up, however many they are.
+struct RulesNaming {
+    RulesNaming(const Tables& tables, const UnitCgroups& units) {
+        for (const PlannedRule& planned : tables.rules) {
+            for (const CgroupGlob& glob : planned.rule.cgroups)
+                if (const std::optional<std::string> path = glob.only_path())
+                    exact[*path] |= mask_of(planned.id);
+                else
+                    globs.emplace_back(glob, mask_of(planned.id));
+            for (const UnitPattern& unit : planned.rule.units)
+                for (const std::string& path : units.of(unit))
+                    exact[path] |= mask_of(planned.id);
+        }
+    }
+
+    [[nodiscard]] RuleMask of(const std::string& path) const {
+        const auto found = exact.find(path);
+        RuleMask mask = found == exact.end() ? 0 : found->second;
+        for (const auto& [glob, rule] : globs)
+            if ((mask & rule) == 0 && glob.matches(path))
+                mask |= rule;
+        return mask;
+    }
+
+    std::map<std::string, RuleMask> exact;
+    std::vector<std::pair<CgroupGlob, RuleMask>> globs;
+};
+
 // --- describe
 // --------------------------------------------------------------------------------------
 
@@ -269,7 +297,8 @@ Tables compile(const Policy& policy, const Tables* previous) {
     return tables;
 }
 
-Membership place(const Tables& tables, const std::vector<Cgroup>& existing, std::size_t max_links) {
+Membership place(const Tables& tables, const std::vector<Cgroup>& existing,
+                 const UnitCgroups& units, std::size_t max_links) {
     RuleMask needing_links = 0;
     for (const PlannedRule& planned : tables.rules)
         if (planned.rule.action != Action::bypass)
@@ -279,11 +308,10 @@ Membership place(const Tables& tables, const std::vector<Cgroup>& existing, std:
     Membership membership;
     std::map<std::string_view, RuleMask> by_path;
     std::set<std::string_view> topmost;
-    for (const Cgroup& cgroup : existing) {
-        RuleMask mask = 0;
-        for (const PlannedRule& planned : tables.rules)
-            if (selects(planned.rule, cgroup))
-                mask |= mask_of(planned.id);
+    const std::vector<RuleMask> own_masks = naming(tables, existing, units);
+    for (std::size_t i = 0; i < existing.size(); ++i) {
+        const Cgroup& cgroup = existing[i];
+        RuleMask mask = own_masks[i];
         if (mask == 0)
             continue;
         if (const auto above = find_above(by_path, cgroup.path); above != by_path.end())
@@ -325,9 +353,14 @@ RuleMask leaving(const Tables& before, const Tables& after) {
     return mask;
 }
 
-bool selects(const Rule& rule, const Cgroup& cgroup) {
-    return std::any_of(rule.cgroups.begin(), rule.cgroups.end(),
-                       [&](const CgroupGlob& glob) { return glob.matches(cgroup.path); });
+std::vector<RuleMask> naming(const Tables& tables, const std::vector<Cgroup>& existing,
+                             const UnitCgroups& units) {
+    const RulesNaming rules(tables, units);
+    std::vector<RuleMask> masks;
+    masks.reserve(existing.size());
+    for (const Cgroup& cgroup : existing)
+        masks.push_back(rules.of(cgroup.path));
+    return masks;
 }
 
 RuleMask ids_of(const Tables& tables) {
@@ -345,11 +378,14 @@ Tables without(Tables tables, RuleMask rules) {
     return tables;
 }
 
-std::vector<CgroupGlob> globs_of(const Tables& tables) {
-    std::vector<CgroupGlob> globs;
-    for (const PlannedRule& planned : tables.rules)
-        globs.insert(globs.end(), planned.rule.cgroups.begin(), planned.rule.cgroups.end());
-    return globs;
+CgroupSelection selection_of(const Tables& tables, const UnitCgroups& units) {
+    const RulesNaming rules(tables, units);
+    CgroupSelection selection;
+    for (const auto& it : rules.exact)
+        selection.paths.insert(it.first);
+    for (const auto& it : rules.globs)
+        selection.globs.push_back(it.first);
+    return selection;
 }
 
 }  // namespace sockaccel

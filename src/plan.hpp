@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "cgroup_tree.hpp"
 #include "policy.hpp"
 #include "sockaccel.h"
+#include "unit_cgroups.hpp"
 
 namespace sockaccel {
 
@@ -79,7 +81,7 @@ inline constexpr std::size_t kMaxLinks = 64;
 // than bypass selects (a connection that no other rule covers needs no bypass); if these are more
 // than max_links, on common ancestors.
 [[nodiscard]] Membership place(const Tables& tables, const std::vector<Cgroup>& existing,
-                               std::size_t max_links = kMaxLinks);
+                               const UnitCgroups& units, std::size_t max_links = kMaxLinks);
 
 // What a reload did, for people: "added redis", "removed web", "changed db: queue".
 [[nodiscard]] std::vector<std::string> describe_change(const Tables& before, const Tables& after);
@@ -95,9 +97,12 @@ inline constexpr std::size_t kMaxLinks = 64;
 // `tables` with these rules taken off the list: place() then gives them no cgroup.
 [[nodiscard]] Tables without(Tables tables, RuleMask rules);
 
-// Does the rule name this very cgroup? It covers what is below, too.
-[[nodiscard]] bool selects(const Rule& rule, const Cgroup& cgroup);
+// For each of `existing`, the rules that name this very cgroup. They cover what is below, too.
+[[nodiscard]] std::vector<RuleMask> naming(const Tables& tables,
+                                           const std::vector<Cgroup>& existing,
+                                           const UnitCgroups& units);
 
-[[nodiscard]] std::vector<CgroupGlob> globs_of(const Tables& tables);
+// What the rules name, and where it is: globs, and paths that they, or their units, mean exactly.
+[[nodiscard]] CgroupSelection selection_of(const Tables& tables, const UnitCgroups& units);
 
 }  // namespace sockaccel

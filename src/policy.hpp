@@ -13,6 +13,7 @@
 #include "cgroup_glob.hpp"
 #include "network.hpp"
 #include "port_set.hpp"
+#include "unit_pattern.hpp"
 
 namespace sockaccel {
 
@@ -33,8 +34,8 @@ struct Limits {
 
 struct Rule {
     std::string name;                 // [A-Za-z0-9_.-]{1,63}, unique
-    std::vector<std::string> units;   // systemd units, globs
-    std::vector<CgroupGlob> cgroups;  // under the cgroup2 root
+    std::vector<UnitPattern> units;   // the cgroups of these
+    std::vector<CgroupGlob> cgroups;  // and these, under the cgroup2 root
     PortSet ports;                    // the server's port; empty set: every port
     std::vector<Network> networks;    // the server's address
     Action action = Action::accelerate;

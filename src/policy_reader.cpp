@@ -393,27 +393,11 @@ void read_name(const Value& value, Rule& rule) {
     rule.name = name;
 }
 
-// A glob for the cgroup in which the service manager usually puts the unit.
-std::string cgroup_of_unit(std::string_view unit) {
-    std::string name(unit);
-    if (name.find('.') == std::string::npos)
-        name += ".service";
-    if (name.ends_with(".slice"))
-        return name;
-    // Instances of a template have a slice of their own.
-    const bool is_instance = name.find('@') != std::string::npos;
-    return fmt::format("system.slice/{}{}", is_instance ? "*/" : "", name);
-}
-
-void read_units(const Value& value, Rule&) {
-    bool is_told = false;
-    read_list(value, "units", [&is_told](const Value& unit) {
-        if (std::exchange(is_told, true))
-            return;
-        const std::string& name = unit.node.as_string()->get();
-        unit.refuse(fmt::format(
-            "unit {}: `units` is not yet supported: name the unit's cgroup in `cgroups`, e.g. {}",
-            quoted(name), quoted(cgroup_of_unit(name.empty() ? "redis-server" : name))));
+void read_units(const Value& value, Rule& rule) {
+    read_list(value, "units", [&rule](const Value& element) {
+        if (auto unit =
+                parsed(element, "unit", element.node.as_string()->get(), UnitPattern::parse))
+            rule.units.push_back(std::move(*unit));
     });
 }
 
@@ -538,8 +522,8 @@ Rule read_rule(const toml::table& table, Mistakes& mistakes) {
         mistakes.add(table.source(), "a rule has no name: add e.g. name = \"redis\"");
     if (is_absent_or_empty(table, "units") && is_absent_or_empty(table, "cgroups"))
         mistakes.add(table.source(),
-                     "a rule selects no cgroup: add e.g. cgroups = "
-                     "[\"system.slice/redis-server.service\"]");
+                     "a rule selects no program: add e.g. units = [\"redis-server.service\"], or "
+                     "cgroups");
     return rule;
 }
 

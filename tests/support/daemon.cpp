@@ -87,7 +87,8 @@ Daemon::Daemon(const std::string& policy, const std::vector<std::string>& argume
     write_policy(policy);
     Command command{
         {from_environment("SOCKACCELD"), "--bus", bus_.address(), "--policy", policy_file()},
-        {{"RUNTIME_DIRECTORY", directory_.path() / "run"}},
+        {{"RUNTIME_DIRECTORY", directory_.path() / "run"},
+         {"DBUS_SYSTEM_BUS_ADDRESS", bus_.address()}},
         {}};
     command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
     connection_ = connect(bus_);

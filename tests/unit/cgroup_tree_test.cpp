@@ -6,17 +6,23 @@
 
 #include <cstdio>
 #include <fstream>
+#include <set>
+#include <utility>
 
 #include "temporary_directory.hpp"
 
 namespace sockaccel {
 namespace {
 
-std::vector<CgroupGlob> globs(const std::vector<std::string>& texts) {
-    std::vector<CgroupGlob> parsed;
+CgroupSelection globs(const std::vector<std::string>& texts) {
+    CgroupSelection parsed;
     for (const std::string& text : texts)
-        parsed.push_back(CgroupGlob::parse(text));
+        parsed.globs.push_back(CgroupGlob::parse(text));
     return parsed;
+}
+
+CgroupSelection paths(std::set<std::string> texts) {
+    return {{}, std::move(texts)};
 }
 
 class CgroupTreeTest : public testing::Test {
@@ -185,6 +191,52 @@ TEST(CgroupTree, RefusesARootThatIsNoDirectory) {
     const TemporaryDirectory directory;
     EXPECT_THROW(CgroupTree{directory.path() / "missing"}, std::system_error);
     EXPECT_THROW(CgroupTree{directory.write("file", "")}, std::system_error);
+}
+
+TEST_F(CgroupTreeTest, SelectsPathsAsTheyAre) {
+    for (const char* path : {"a/b", "a/b-", "a/*", "c"})
+        root.make(path);
+    tree.select(paths({"a/b", "a/*", "", "none/x"}));
+    EXPECT_EQ(tree.selected(), existing({"", "a/*", "a/b"}));
+}
+
+TEST_F(CgroupTreeTest, SeesAPathComeAndGo) {
+    tree.select(paths({"a/b/c"}));
+    for (const char* path : {"a", "a/b", "a/b/c"}) {
+        root.make(path);
+        tree.refresh();
+    }
+    EXPECT_EQ(tree.selected(), existing({"a/b/c"}));
+    root.remove("a");
+    EXPECT_TRUE(tree.refresh());
+    EXPECT_EQ(tree.selected(), std::vector<Cgroup>{});
+    root.make("a/b/c");
+    EXPECT_TRUE(tree.refresh());
+    EXPECT_EQ(tree.selected(), existing({"a/b/c"}));
+}
+
+TEST_F(CgroupTreeTest, TakesInPathsThatAreAddedAndTakenAway) {
+    for (const char* path : {"a/b/c", "a/d", "e"})
+        root.make(path);
+    CgroupSelection selection = globs({"*/d"});
+    tree.select(selection);
+    EXPECT_EQ(tree.selected(), existing({"a/d"}));
+    selection.paths = {"a/b/c", "e", "f/g", ""};
+    tree.select(selection);
+    EXPECT_EQ(tree.selected(), existing({"", "a/b/c", "a/d", "e"}));
+    root.make("f/g");
+    tree.refresh();
+    tree.refresh();
+    EXPECT_EQ(tree.selected(), existing({"", "a/b/c", "a/d", "e", "f/g"}));
+    selection.paths = {"a/b", "f"};
+    tree.select(selection);
+    EXPECT_EQ(tree.selected(), existing({"a/b", "a/d", "f"}));
+    selection.paths = {};
+    tree.select(selection);
+    EXPECT_EQ(tree.selected(), existing({"a/d"}));
+    root.make("e/d");
+    EXPECT_TRUE(tree.refresh()) << "still watched for the glob";
+    EXPECT_EQ(tree.selected(), existing({"a/d", "e/d"}));
 }
 
 // --- mountinfo ---

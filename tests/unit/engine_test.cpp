@@ -533,5 +533,83 @@ TEST_F(EngineTest, SaysWhoRemainsWhenItsPatienceIsOver) {
     EXPECT_LT(datapath.passes.size(), 10u);
 }
 
+// --- units ---
+
+Rule with_unit(const std::string& name, const std::string& unit) {
+    Rule rule = make_rule(name, "none");
+    rule.cgroups.clear();
+    rule.units = {UnitPattern::parse(unit)};
+    return rule;
+}
+
+UnitCgroups at(const std::string& unit, std::set<std::string> paths) {
+    return {{{UnitPattern::parse(unit), std::move(paths)}}, ""};
+}
+
+TEST_F(EngineTest, AttachesWhereTheUnitsAre) {
+    root.make("system.slice/a.service");
+    engine.take_units(at("a.service", {"system.slice/a.service", "system.slice/a.socket"}));
+    EXPECT_EQ(datapath.take_calls(), Lines{}) << "no rule names it yet";
+    engine.apply({{}, {with_unit("r", "a.service")}});
+    EXPECT_EQ(datapath.membership.links, Lines{"system.slice/a.service"});
+    EXPECT_EQ(engine.rules()[0].cgroups, Lines{"system.slice/a.service"});
+    EXPECT_EQ(engine.rules()[0].state, RuleState::active);
+}
+
+TEST_F(EngineTest, FollowsUnitsWithoutAReload) {
+    engine.apply({{}, {with_unit("r", "a*.service")}});
+    EXPECT_EQ(engine.rules()[0].state, RuleState::waiting);
+    EXPECT_EQ(engine.rules()[0].why, "none of its units runs at the moment");
+    datapath.take_calls();
+    int changes = 0;
+    engine.on_change([&] { ++changes; });
+    root.make("x/a1.service");
+    const UnitCgroups found = at("a*.service", {"x/a1.service"});
+    engine.take_units(found);
+    EXPECT_EQ(datapath.take_calls(), Lines{"membership x/a1.service"});
+    EXPECT_EQ(engine.rules()[0].state, RuleState::active);
+    EXPECT_EQ(changes, 1);
+    engine.take_units(found);
+    EXPECT_EQ(datapath.take_calls(), Lines{}) << "nothing has changed";
+    engine.take_units(at("a*.service", {}));
+    EXPECT_EQ(datapath.take_calls(), Lines{"membership"});
+}
+
+TEST_F(EngineTest, FollowsTheRestartOfAUnitByItsPath) {
+    root.make("a.service");
+    engine.take_units(at("a.service", {"a.service"}));
+    engine.apply({{}, {with_unit("r", "a.service")}});
+    const Membership before = datapath.membership;
+    Timer restart = loop.timer([&] {
+        root.remove("a.service");
+        root.make("other");
+        root.make("a.service");
+    });
+    restart.arm(now());
+    run_for(100ms);
+    EXPECT_EQ(datapath.membership.links, Lines{"a.service"});
+    EXPECT_NE(datapath.membership, before);
+}
+
+TEST_F(EngineTest, SaysWhyUnitsAreNotFollowed) {
+    Rule both = with_unit("both", "a.service");
+    both.cgroups = {CgroupGlob::parse("c")};
+    UnitCgroups nobody;
+    nobody.problem = "systemd is not on the system bus";
+    engine.take_units(nobody);
+    engine.apply({{}, {both, with_unit("units", "a.service")}});
+    EXPECT_EQ(engine.rules()[0].why,
+              "no cgroup that it names exists, and its units are not followed: systemd is not on "
+              "the system bus");
+    EXPECT_EQ(engine.rules()[1].why,
+              "its units are not followed: systemd is not on the system bus");
+    EXPECT_EQ(engine.problems(),
+              Lines{"the policy's units are not followed: systemd is not on the system bus"});
+    engine.take_units({});
+    EXPECT_EQ(engine.rules()[0].why,
+              "no cgroup that it names exists, and none of its units runs at the moment");
+    EXPECT_EQ(engine.problems(), Lines{});
+}
+
 }  // namespace
 }  // namespace sockaccel

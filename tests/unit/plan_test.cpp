@@ -337,7 +337,7 @@ TEST(Plan, DecidesAsAMatcherWithoutTablesDoes) {
         }
         const Policy policy = policy_of(rules);
         tables = compile(policy, &tables);
-        const Membership membership = place(tables, tree, 1 + dice.below(4));
+        const Membership membership = place(tables, tree, {}, 1 + dice.below(4));
 
         for (int i = 0; i < 20; ++i) {
             const TestEnd client{dice.one_of(paths), address(dice.one_of(addresses))};
@@ -374,15 +374,15 @@ TEST(Plan, LinksTheTopmostCgroupsOnly) {
         policy_of({in_cgroups("x", {"a/**", "a"}), in_cgroups("y", {"**/y", "b/y/z"})}), nullptr);
     const Membership expected = {{{1, 0b01}, {2, 0b01}, {3, 0b11}, {4, 0b10}, {5, 0b10}},
                                  {"a", "b/y"}};
-    EXPECT_EQ(
-        place(tables, {{"a", 1}, {"a-", 9}, {"a/b", 2}, {"a/b/y", 3}, {"b/y", 4}, {"b/y/z", 5}}),
-        expected);
+    EXPECT_EQ(place(tables,
+                    {{"a", 1}, {"a-", 9}, {"a/b", 2}, {"a/b/y", 3}, {"b/y", 4}, {"b/y/z", 5}}, {}),
+              expected);
 }
 
 TEST(Plan, LinksTheRootWhereARuleNamesIt) {
     const Tables tables = compile(policy_of({in_cgroups("x", {"/", "a"})}), nullptr);
     const Membership expected = {{{1, 1}, {2, 1}}, {""}};
-    EXPECT_EQ(place(tables, {{"", 1}, {"a", 2}}), expected);
+    EXPECT_EQ(place(tables, {{"", 1}, {"a", 2}}, {}), expected);
 }
 
 TEST(Plan, NeedsNoLinkWhereOnlyBypassRulesAre) {
@@ -390,14 +390,14 @@ TEST(Plan, NeedsNoLinkWhereOnlyBypassRulesAre) {
         compile(policy_of({in_cgroups("x", {"a/b"}), in_cgroups("y", {"a", "c"}, Action::bypass)}),
                 nullptr);
     const Membership expected = {{{1, 0b10}, {2, 0b11}, {3, 0b10}}, {"a/b"}};
-    EXPECT_EQ(place(tables, {{"a", 1}, {"a/b", 2}, {"c", 3}}), expected);
+    EXPECT_EQ(place(tables, {{"a", 1}, {"a/b", 2}, {"c", 3}}, {}), expected);
 }
 
 TEST(Plan, LinksCommonAncestorsWhenThereAreTooManyCgroups) {
     const Tables tables = compile(policy_of({in_cgroups("x", {"a/b/*/*", "a/e", "f"})}), nullptr);
     const std::vector<Cgroup> existing = {
         {"a/b/c/1", 1}, {"a/b/c/2", 2}, {"a/b/d/3", 3}, {"a/e", 4}, {"f", 5}};
-    const auto links = [&](std::size_t max) { return place(tables, existing, max).links; };
+    const auto links = [&](std::size_t max) { return place(tables, existing, {}, max).links; };
     EXPECT_EQ(links(5), (Lines{"a/b/c/1", "a/b/c/2", "a/b/d/3", "a/e", "f"}));
     EXPECT_EQ(links(4), (Lines{"a/b/c", "a/b/d", "a/e", "f"}));
     EXPECT_EQ(links(3), (Lines{"a/b", "a/e", "f"}));
@@ -414,17 +414,80 @@ TEST(Plan, KeepsTheMasksOfCgroupsThatAnAncestorIsLinkedFor) {
         expected.rules_of[i] = 1;
     }
     expected.links = {"pods"};
-    EXPECT_EQ(place(tables, existing), expected);
+    EXPECT_EQ(place(tables, existing, {}), expected);
 
     existing.pop_back();
-    EXPECT_EQ(place(tables, existing).links.size(), 64u);
+    EXPECT_EQ(place(tables, existing, {}).links.size(), 64u);
 }
 
 TEST(Plan, LeavesOutCgroupsThatNoRuleNames) {
     const Tables tables = compile(policy_of({in_cgroups("x", {"a"})}), nullptr);
     const Membership expected = {{{1, 1}}, {"a"}};
-    EXPECT_EQ(place(tables, {{"a", 1}, {"a/b", 2}, {"c", 3}}), expected);
-    EXPECT_EQ(place(without(tables, 1), {{"a", 1}}), Membership{});
+    EXPECT_EQ(place(tables, {{"a", 1}, {"a/b", 2}, {"c", 3}}, {}), expected);
+    EXPECT_EQ(place(without(tables, 1), {{"a", 1}}, {}), Membership{});
+}
+
+// --- units ---
+
+TEST(Plan, GivesARuleTheCgroupsOfItsUnitsBesideItsOwn) {
+    Rule both = in_cgroups("both", {"c"});
+    both.units = {UnitPattern::parse("web@.service"), UnitPattern::parse("none.service")};
+    Rule slice = in_cgroups("slice", {});
+    slice.units = {UnitPattern::parse("system.slice")};
+    const Tables tables = compile(policy_of({both, slice}), nullptr);
+    const UnitCgroups units = {
+        {{UnitPattern::parse("web@.service"), {"system.slice/web@1.service", "d"}},
+         {UnitPattern::parse("system.slice"), {"system.slice"}},
+         {UnitPattern::parse("not-of-the-policy.service"), {"e"}}},
+        ""};
+    const std::vector<Cgroup> existing = {
+        {"c", 1}, {"d", 2}, {"e", 3}, {"system.slice", 4}, {"system.slice/web@1.service", 5}};
+    const Membership expected = {{{1, 0b01}, {2, 0b01}, {4, 0b10}, {5, 0b11}},
+                                 {"c", "d", "system.slice"}};
+    EXPECT_EQ(place(tables, existing, units), expected);
+    const CgroupSelection selection = {{},
+                                       {"c", "d", "system.slice", "system.slice/web@1.service"}};
+    EXPECT_EQ(selection_of(tables, units), selection);
+}
+
+TEST(Plan, LooksUpPathsAndMatchesOnlyGlobs) {
+    const Tables tables = compile(policy_of({in_cgroups("x", {"/a/b", "*/c", "/"})}), nullptr);
+    const CgroupSelection expected = {{CgroupGlob::parse("*/c")}, {"", "a/b"}};
+    EXPECT_EQ(selection_of(tables, {}), expected);
+}
+
+// Each rule its own 16 of 1,000 cgroups, by path, by unit and by glob.
+TEST(Plan, PlacesSixtyFourRulesOverAThousandCgroups) {
+    std::vector<Cgroup> existing;
+    for (std::uint64_t i = 0; i < 1000; ++i)
+        existing.push_back({"system.slice/unit-" + std::to_string(10000 + i) + ".service", i});
+    std::vector<Rule> rules;
+    UnitCgroups units;
+    for (std::size_t r = 0; r < 64; ++r) {
+        Rule rule = in_cgroups("r" + std::to_string(100 + r),
+                               {"system.slice/unit-" + std::to_string(1000 + r) + "[0-7].service"});
+        for (std::size_t i = 0; i < 4; ++i) {
+            rule.cgroups.push_back(CgroupGlob::parse(existing[(r * 7 + i) % 1000].path));
+            rule.units.push_back(UnitPattern::parse("u" + std::to_string(r * 10 + i) + ".service"));
+            units.paths[rule.units.back()] = {existing[(r * 11 + i) % 1000].path};
+        }
+        rules.push_back(rule);
+    }
+    const Tables tables = compile(policy_of(rules), nullptr);
+    const Membership membership = place(tables, existing, units);
+    EXPECT_EQ(membership.links, Lines{"system.slice"});
+    for (std::uint64_t i = 0; i < 1000; ++i) {
+        RuleMask expected = 0;
+        for (std::size_t r = 0; r < 64; ++r) {
+            const bool by_glob = i / 10 == r && i % 10 < 8;
+            const bool by_path = (i + 1000 - r * 7 % 1000) % 1000 < 4;
+            const bool by_unit = (i + 1000 - r * 11 % 1000) % 1000 < 4;
+            if (by_glob || by_path || by_unit)
+                expected |= RuleMask{1} << r;
+        }
+        const auto found = membership.rules_of.find(i);
+        EXPECT_EQ(found == membership.rules_of.end() ? 0 : found->second, expected) << i;
+    }
 }
 
 // --- describe ---
@@ -443,7 +506,7 @@ TEST(Plan, DescribesWhatChanged) {
 
 TEST(Plan, NamesEveryKeyThatChanged) {
     Rule other = make_rule({"a", {"b"}, {"::1"}, {"1"}, Action::observe, 7});
-    other.units = {"x.service"};
+    other.units = {UnitPattern::parse("x.service")};
     other.queue_bytes = 1;
     other.prove = std::chrono::seconds(1);
     other.tolerate = {Hazard::fionread};

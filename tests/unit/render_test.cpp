@@ -17,7 +17,8 @@ RuleReport redis() {
     rule.name = "redis";
     rule.state = "active";
     rule.action = "accelerate";
-    rule.cgroups = {"system.slice/redis.service", "web.slice"};
+    rule.units = {"redis.service"};
+    rule.cgroups = {"web.slice"};
     rule.ports = {"6379", "7000-7100"};
     rule.networks = {"127.0.0.0/8"};
     rule.tolerate = {"splice"};
@@ -182,7 +183,7 @@ TEST(Render, StatusAsJson) {
         "budget_used_bytes": 1536, "budget_bytes": 268435456, "halves_expired": 0,
         "rules": [{
             "name": "redis", "state": "active", "why": "", "action": "accelerate",
-            "priority": 0, "cgroups": ["system.slice/redis.service", "web.slice"],
+            "priority": 0, "units": ["redis.service"], "cgroups": ["web.slice"],
             "ports": ["6379", "7000-7100"], "networks": ["127.0.0.0/8"],
             "tolerate": ["splice"], "queue_bytes": 1048576, "prove_usec": 300000000,
             "selected_count": 1, "selected_cgroups": ["web.slice"], "live": 3, "paired": 9, "enrolled": 5,
@@ -192,12 +193,12 @@ TEST(Render, StatusAsJson) {
 
 TEST(Render, RulesAsTable) {
     EXPECT_EQ(rules_text({redis(), web()}),
-              "RULE   STATE    ACTION      PRIORITY  PORTS            NETWORKS     CGROUPS         "
-              "                       NOW  LIVE  PAIRED  REDIRECTED  LEFT TO TCP\n"
+              "RULE   STATE    ACTION      PRIORITY  PORTS            NETWORKS     SELECTS         "
+              "          NOW  LIVE  PAIRED  REDIRECTED  LEFT TO TCP\n"
               "redis  active   accelerate         0  6379, 7000-7100  127.0.0.0/8  "
-              "system.slice/redis.service, web.slice    1     3       9        3MiB         512B\n"
+              "redis.service, web.slice    1     3       9        3MiB         512B\n"
               "web    refused  accelerate         0  every            -            -               "
-              "                         0     0       0          0B           0B\n"
+              "            0     0       0          0B           0B\n"
               "\n"
               "web is refused: it would have to tolerate splice\n");
     EXPECT_EQ(rules_text({}), "no rules: nothing is accelerated, see sockaccel.toml(5)\n");
@@ -318,6 +319,7 @@ priority = 2
 tolerate = ["fionread", "splice", "waitall"]
 [[rule]]
 name = "web"
+units = ["web@.service", "web.socket"]
 cgroups = ["web.slice"]
 [[rule]]
 name = "zero"
@@ -371,6 +373,7 @@ TEST(Render, PolicySaysWhatTheFileMeans) {
               "   tolerate  fionread, splice, waitall\n"
               "\n"
               "2. web: accelerate\n"
+              "   units     web@.service, web.socket\n"
               "   cgroups   web.slice\n"
               "   ports     every\n"
               "   networks  127.0.0.0/8, ::1/128\n"
@@ -393,10 +396,11 @@ TEST(Render, PolicyAsJson) {
     ASSERT_EQ(policy["rules"].size(), 3u);
     EXPECT_EQ(policy["rules"][0], json::parse(R"({
         "name": "redis", "action": "accelerate", "priority": 2,
-        "cgroups": ["system.slice/redis.service"], "ports": ["6379", "7000-7100"],
-        "networks": ["127.0.0.0/8", "::1/128"],
+        "units": [], "cgroups": ["system.slice/redis.service"],
+        "ports": ["6379", "7000-7100"], "networks": ["127.0.0.0/8", "::1/128"],
         "tolerate": ["fionread", "splice", "waitall"], "queue_bytes": 65536,
         "prove_usec": 0, "refusal": ""})"));
+    EXPECT_EQ(policy["rules"][1]["units"], json::parse(R"(["web@.service", "web.socket"])"));
     EXPECT_NE(policy["rules"][1]["refusal"], "");
     EXPECT_EQ(policy["rules"][2]["refusal"], "");
 }
