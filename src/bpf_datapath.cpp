@@ -231,6 +231,8 @@ Connection connection_of(const sa_report& client, const sa_report& server) {
     connection.client = end_of(client);
     connection.server = end_of(server);
     connection.reason = reason_of(client.end.reason);
+    if (SA_IS_UNPAIRED(client.end.reason) || SA_IS_UNPAIRED(server.end.reason))
+        connection.state = ConnectionState::unpaired;
     switch (client.pair_state) {
         case SA_JOINING:
         case SA_OPENING:
@@ -631,7 +633,10 @@ std::vector<Connection> BpfDatapath::connections() {
     for (std::size_t at = 0; at + sizeof(sa_report) <= bytes.size(); at += sizeof(sa_report)) {
         sa_report report{};
         std::memcpy(&report, bytes.data() + at, sizeof report);
-        ends[{report.end.key.client_isn, report.end.key.server_isn}][report.end.role & 1] = report;
+        auto& end =
+            ends[{report.end.key.client_isn, report.end.key.server_isn}][report.end.role & 1];
+        if (!end || end->end.matched == 0)  // two may claim to be it
+            end = report;
     }
     std::vector<Connection> connections;
     for (const auto& [key, pair] : ends) {
