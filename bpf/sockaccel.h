@@ -395,4 +395,11 @@ struct sa_program {
 	char name[16];
 };
 
+/* A sock_ops program that is attached to a cgroup. */
+struct sa_attachment {
+	__u64 cgroup; /* id */
+	__u32 program;
+	__u32 reserved;
+};
+
 #endif
