@@ -249,7 +249,7 @@ struct Units::State {
     static void keep_until_gone(sd_bus_slot* slot, std::unique_ptr<Userdata> userdata) {
         sd_bus_slot_set_destroy_callback(slot,
                                          [](void* gone) { delete static_cast<Userdata*>(gone); });
-        userdata.release();
+        static_cast<void>(userdata.release());  // the slot's now
         sd_bus_slot_set_floating(slot, true);
         sd_bus_slot_unref(slot);
     }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Many cgroups: selected by many rules at once, and coming and going under traffic.
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -12,8 +15,6 @@
 
 namespace sockaccel::test {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 class Scale : public KernelTest {
   protected:
@@ -28,6 +29,17 @@ class Scale : public KernelTest {
         const auto directory =
             std::filesystem::directory_iterator("/proc/" + std::to_string(daemon_->pid()) + "/fd");
         return static_cast<std::size_t>(std::distance(begin(directory), end(directory)));
+    }
+
+    // That it has used until now.
+    [[nodiscard]] std::chrono::milliseconds cpu_time() const {
+        std::ifstream file("/proc/" + std::to_string(daemon_->pid()) + "/stat");
+        std::string word;
+        for (int field = 1; field < 14; ++field)
+            file >> word;
+        long user = 0, system = 0;
+        file >> user >> system;
+        return std::chrono::milliseconds((user + system) * 1000 / ::sysconf(_SC_CLK_TCK));
     }
 
     void expect_accelerated(const TestCgroup& cgroup, const std::string& rule) {
@@ -59,15 +71,14 @@ TEST_F(Scale, SixtyFourRulesTakeAThousandCgroupsQuickly) {
     EXPECT_EQ(sock_ops_programs_on(many).size(), 1U) << "one link, above them all";
     EXPECT_TRUE(sock_ops_programs_on(cgroups[0]).empty());
 
-    std::chrono::milliseconds fastest = std::chrono::hours(1);
+    // Of its own time, which a busy machine does not make longer; 100 ms are usual.
+    std::chrono::milliseconds least = std::chrono::hours(1);
     for (const char* more : {"queue = \"2MiB\"", "ports = [5000, 6000]", ""}) {
-        const auto begin = Clock::now();
+        const std::chrono::milliseconds before = cpu_time();
         reload(policy(more));
-        fastest = std::min(
-            fastest, std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin));
+        least = std::min(least, cpu_time() - before);
     }
-    std::cout << "the fastest reload took " << fastest.count() << " ms\n";
-    EXPECT_LT(fastest, slowness() * std::chrono::milliseconds(1000));
+    EXPECT_LT(least, slowness() * std::chrono::milliseconds(300));
     expect_accelerated(cgroups[0], "r100");
     expect_accelerated(cgroups[999], "r162");
 }
