@@ -509,8 +509,14 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 			note_next(now);
 		}
 	}
-	if (half->poisoned || half->claim[role].cookie != end->claim.cookie) {
-		end->reason = SA_REASON_AMBIGUOUS;
+	if (half->poison || half->claim[role].cookie != end->claim.cookie) {
+		end->reason = half->poison ?: SA_REASON_AMBIGUOUS;
+		if (!end->matched && half->rule >= SA_MAX_RULES) {
+			forget(sk); /* no rule covers it either */
+			return 0;
+		}
+		if (!end->matched)
+			end->rule = half->rule;
 		bpf_sk_storage_delete(&candidates, sk);
 		return 0;
 	}
@@ -936,7 +942,7 @@ int sa_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!sk)
 		return 0;
 	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
-	if (!end || !end->matched)
+	if (!end || !(end->matched || SA_IS_UNPAIRED(end->reason)))
 		return 0;
 	was_evicted(end, bpf_ktime_get_ns());
 	if (end->slot == SA_NO_SLOT && BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_CLOSE)

@@ -44,6 +44,9 @@ struct Destroy {
 // Also connections that are not enrolled have a place there, and least recently used ones give way.
 constexpr std::uint32_t kLeastHalves = 16384;
 
+// A program of others on each of many cgroups is named this often.
+constexpr std::size_t kMostForeignBelow = 64;
+
 using Skeleton = std::unique_ptr<sockaccel_bpf, Destroy<sockaccel_bpf__destroy>>;
 using Link = std::unique_ptr<bpf_link, Destroy<bpf_link__destroy>>;
 using Ring = std::unique_ptr<ring_buffer, Destroy<ring_buffer__free>>;
@@ -78,6 +81,9 @@ Skeleton open_object() {
     Skeleton skeleton(sockaccel_bpf__open());
     if (!skeleton)
         throw Unsupported("cannot open the embedded BPF object: " + libbpf_messages);
+    // From 6.1 on; before that, what is below a covered cgroup is not looked at.
+    bpf_program__set_autoload(skeleton->progs.sa_attached,
+                              libbpf_find_vmlinux_btf_id("cgroup", BPF_TRACE_ITER) > 0);
     return skeleton;
 }
 
@@ -340,6 +346,8 @@ Connection connection_of(const sa_report& client, const sa_report& server) {
     connection.client = end_of(client);
     connection.server = end_of(server);
     connection.reason = reason_of(client.end.reason);
+    if (SA_IS_UNPAIRED(client.end.reason) || SA_IS_UNPAIRED(server.end.reason))
+        connection.state = ConnectionState::unpaired;
     switch (client.pair_state) {
         case SA_JOINING:
         case SA_OPENING:
@@ -405,6 +413,7 @@ struct BpfDatapath::State {
     [[nodiscard]] std::uint32_t hazards_to_watch(const Membership& membership) const;
     void write_cgroups(const std::map<std::uint64_t, RuleMask>& rules_of, std::uint32_t half);
     [[nodiscard]] std::map<std::uint32_t, sa_program> programs_of_others() const;
+    [[nodiscard]] std::vector<sa_attachment> attached_below(const std::string& path) const;
     [[nodiscard]] std::map<std::uint64_t, Wanted> open_cgroups(
         const std::vector<std::string>& paths, std::vector<std::string>& failures) const;
     void retire_all_but(const std::map<std::uint64_t, Wanted>& wanted);
@@ -429,6 +438,7 @@ struct BpfDatapath::State {
     std::array<std::vector<sa_network_key>, 2> networks;  // what each half of the map holds
     std::array<std::set<std::uint64_t>, 2> cgroups;
     std::vector<std::string> wanted_links;
+    std::map<std::uint64_t, std::string> foreign_paths;  // of cgroups with programs of others
     // By the cgroup's id; the links themselves are in the store.
     std::set<std::uint64_t> links;
     std::set<std::uint64_t> retired;  // not wanted any more, but pairs that leave may need them
@@ -838,7 +848,10 @@ std::vector<Connection> BpfDatapath::connections() {
     for (std::size_t at = 0; at + sizeof(sa_report) <= bytes.size(); at += sizeof(sa_report)) {
         sa_report report{};
         std::memcpy(&report, bytes.data() + at, sizeof report);
-        ends[{report.end.key.client_isn, report.end.key.server_isn}][report.end.role & 1] = report;
+        auto& end =
+            ends[{report.end.key.client_isn, report.end.key.server_isn}][report.end.role & 1];
+        if (!end || end->end.matched == 0)  // two may claim to be it
+            end = report;
     }
     std::vector<Connection> connections;
     for (const auto& [key, pair] : ends) {
@@ -900,25 +913,72 @@ std::map<std::uint32_t, sa_program> BpfDatapath::State::programs_of_others() con
     return others;
 }
 
-std::vector<std::string> BpfDatapath::foreign() {
+// What is attached to this cgroup and to those below it, in one go: they may be many.
+std::vector<sa_attachment> BpfDatapath::State::attached_below(const std::string& path) const {
+    const Fd cgroup(::open((root / path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!cgroup || !bpf_program__autoload(skeleton->progs.sa_attached))
+        return {};
+    bpf_iter_link_info info{};
+    info.cgroup.order = BPF_CGROUP_ITER_DESCENDANTS_PRE;
+    info.cgroup.cgroup_fd = static_cast<__u32>(cgroup.get());
+    bpf_iter_attach_opts options{};
+    options.sz = sizeof options;
+    options.link_info = &info;
+    options.link_info_len = sizeof info;
+    const Link link = owned(bpf_program__attach_iter(skeleton->progs.sa_attached, &options),
+                            "attach the iterator sa_attached to cgroup /" + path);
+    const std::string bytes = run(link, "list the programs below cgroup /" + path);
+    std::vector<sa_attachment> all(bytes.size() / sizeof(sa_attachment));
+    std::memcpy(all.data(), bytes.data(), all.size() * sizeof(sa_attachment));
+    return all;
+}
+
+std::vector<std::string> BpfDatapath::foreign(const PathOfCgroup& path_of) {
     const auto others = state_->programs_of_others();
-    std::set<std::string> cgroups;  // with those above
+    using Place = std::pair<std::string, std::uint32_t>;  // a cgroup, and a program there
+    std::set<Place> places;
+    std::set<std::uint32_t> placed;
+    const auto place = [&](const std::string& cgroup, std::uint32_t id) {
+        if (others.contains(id)) {
+            places.emplace(cgroup, id);
+            placed.insert(id);
+        }
+    };
     for (const std::string& path : state_->wanted_links)
         for (std::string at = path;; at = std::filesystem::path(at).parent_path()) {
-            cgroups.insert(at);
+            for (const std::uint32_t id : sock_ops_on(state_->root / at, 0))
+                place(at, id);
             if (at.empty())
                 break;
         }
 
-    std::vector<std::string> lines;
-    std::set<std::uint32_t> placed;
-    for (const std::string& cgroup : cgroups)
-        for (const std::uint32_t id : sock_ops_on(state_->root / cgroup, 0)) {
-            if (!others.contains(id))
+    // Those below run first, for some of the same connections.
+    std::set<Place> below;
+    std::map<std::uint64_t, std::string> paths;
+    const bool has_sock_ops = std::ranges::any_of(
+        others, [](const auto& one) { return one.second.type == BPF_PROG_TYPE_SOCK_OPS; });
+    for (const std::string& path : has_sock_ops ? state_->wanted_links : std::vector<std::string>{})
+        for (const auto& [cgroup, id, reserved] : state_->attached_below(path)) {
+            if (!others.contains(id) || below.size() > kMostForeignBelow)
                 continue;
-            placed.insert(id);
-            lines.push_back(title("sock_ops", id, others) + " on cgroup /" + cgroup);
+            const auto known = state_->foreign_paths.find(cgroup);
+            paths[cgroup] = known != state_->foreign_paths.end() ? known->second : path_of(cgroup);
+            if (const Place here(paths[cgroup], id); !places.contains(here))
+                below.insert(here);
         }
+    const bool are_all_named = below.size() <= kMostForeignBelow;
+    if (!are_all_named)
+        below.erase(std::prev(below.end()));
+    for (const auto& [cgroup, id] : below)
+        place(cgroup, id);
+    state_->foreign_paths = std::move(paths);
+
+    std::vector<std::string> lines;
+    for (const auto& [cgroup, id] : places)
+        lines.push_back(title("sock_ops", id, others) + " on cgroup /" + cgroup);
+    if (!are_all_named)
+        lines.push_back("sock_ops programs in more than " + std::to_string(kMostForeignBelow) +
+                        " places below those cgroups");
     // In a container the topmost cgroup that can be seen may have others above it.
     for (const std::string& path : state_->wanted_links)
         for (const std::uint32_t id : sock_ops_on(state_->root / path, BPF_F_QUERY_EFFECTIVE))

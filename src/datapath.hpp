@@ -86,8 +86,9 @@ class Datapath {
 
     // Other people's programs that work, or might, on the same connections, a line each, such as
     // "sock_ops program 123 (theirs) on cgroup /system.slice": those attached to a cgroup that this
-    // is attached to or to one above, and every owner of sockets' sk_msg hook.
-    [[nodiscard]] virtual std::vector<std::string> foreign() = 0;
+    // is attached to, to one above or to one below, and every owner of sockets' sk_msg hook.
+    using PathOfCgroup = std::function<std::string(std::uint64_t id)>;
+    [[nodiscard]] virtual std::vector<std::string> foreign(const PathOfCgroup& path_of) = 0;
 };
 
 }  // namespace sockaccel

@@ -240,7 +240,7 @@ void Engine::report(std::vector<std::string> problems) {
 void Engine::look_for_foreign() {
     try {
         std::set<std::string> seen;
-        for (const std::string& program : datapath_.foreign())
+        for (const std::string& program : foreign())
             seen.insert(program);
         for (const std::string& program : seen)
             if (!told_foreign_.contains(program))

@@ -69,7 +69,9 @@ class Engine {
     [[nodiscard]] std::vector<Connection> connections() { return datapath_.connections(); }
     [[nodiscard]] RuleCounters counters(const RuleStatus& rule);
     [[nodiscard]] Totals totals() { return datapath_.totals(); }
-    [[nodiscard]] std::vector<std::string> foreign() { return datapath_.foreign(); }
+    [[nodiscard]] std::vector<std::string> foreign() {
+        return datapath_.foreign([this](std::uint64_t id) { return cgroups_.path_of(id); });
+    }
     [[nodiscard]] std::string cgroup_path(std::uint64_t id) const { return cgroups_.path_of(id); }
     [[nodiscard]] std::vector<std::string> problems() const;
 

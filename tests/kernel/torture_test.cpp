@@ -189,10 +189,21 @@ struct Arena {
     std::mutex mutex;
     std::vector<Life*> running;
     std::vector<std::string> failures;
+    std::string last_deed = "nothing";  // that was done to the daemon
+    Time last_deed_at = Clock::now();
+
+    void note_deed(std::string deed) {
+        const std::lock_guard lock(mutex);
+        last_deed = std::move(deed);
+        last_deed_at = Clock::now();
+    }
 
     void fail(const std::string& what) {
         const std::lock_guard lock(mutex);
-        failures.push_back(what);
+        const auto ago =
+            std::chrono::duration_cast<milliseconds>(Clock::now() - last_deed_at).count();
+        failures.push_back(
+            fmt::format("{}\n  the last thing done: {}, {} ms ago", what, last_deed, ago));
         failed = stop = true;
     }
 };
@@ -531,33 +542,38 @@ class Torture : public KernelTest {
         return all;
     }
 
+    void did(const char* what) {
+        done_[what]++;
+        arena_.note_deed(what);
+    }
+
     void do_something() {
         const auto what = random_.number(0, 99);
         if (what < 50) {
             reload(policy());
-            done_["reloads"]++;
+            did("reloads");
         } else if (what < 65) {
             reload(policy("[[rule]]\nname = \"exempt\"\ncgroups = [\"" + client_.path() +
                           "\"]\naction = \"bypass\"\n"));
             std::this_thread::sleep_for(random_.time(0, 200));
             reload(policy());
-            done_["bypasses"]++;
+            did("bypasses");
         } else if (what < 75) {
             keep_counts();
             reload("");
             std::this_thread::sleep_for(random_.time(0, 200));
             reload(policy());
-            done_["removals"]++;
+            did("removals");
         } else if (what < 88) {
             keep_counts();
             EXPECT_EQ(stop_daemon(), 0);
             start_daemon(policy());
-            done_["restarts"]++;
+            did("restarts");
         } else {
             keep_counts();
             kill_daemon();
             start_daemon(policy());
-            done_["kills"]++;
+            did("kills");
         }
     }
 

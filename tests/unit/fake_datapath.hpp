@@ -117,7 +117,9 @@ class FakeDatapath : public Datapath {
     [[nodiscard]] std::vector<Connection> connections() override { return known_connections; }
     [[nodiscard]] RuleCounters counters(RuleId rule) override { return known_counters[rule]; }
     [[nodiscard]] Totals totals() override { return known_totals; }
-    [[nodiscard]] std::vector<std::string> foreign() override { return known_foreign; }
+    [[nodiscard]] std::vector<std::string> foreign(const PathOfCgroup&) override {
+        return known_foreign;
+    }
 
   private:
     static std::string hexadecimal(RuleMask rules) {
