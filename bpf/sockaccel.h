@@ -19,7 +19,17 @@
 #include <linux/types.h>
 #endif
 
-/* Changes with every incompatible change of this file. */
+/*
+ * Changes with every incompatible change of this file, or of what a map's contents mean.
+ *
+ * The service manager keeps the maps for the next daemon under the names "sockaccel.SA_ABI.NAME".
+ * One of another ABI cannot use them, but has to take the pairs out that were left. So this stays
+ * as it is in every version:
+ *   "leave"         the link of an iterator. Each run of it is a step of taking all pairs out, and
+ *                   writes how many remain, a __u32.
+ *   "map.programs"  a PROG_ARRAY. Without its element 0 all is TCP.
+ *   "link.*"        the links to cgroups, whose programs wake readers until no pair remains.
+ */
 #define SA_ABI 2
 
 #define SA_MAX_RULES	   64	 /* one bit each in a rule mask */
