@@ -4,7 +4,6 @@
 
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -18,27 +17,31 @@
 #include "cgroup_tree.hpp"
 #include "engine.hpp"
 #include "event_loop.hpp"
+#include "fd_store.hpp"
 #include "kernel_probe.hpp"
 #include "kernel_support.hpp"
 #include "log.hpp"
 #include "manager.hpp"
 #include "pause_file.hpp"
 #include "policy.hpp"
+#include "policy_source.hpp"
+#include "predecessor.hpp"
 #include "self_test.hpp"
+#include "service_manager.hpp"
+#include "sockaccel.h"
 #include "units.hpp"
 
 namespace {
 
 using namespace sockaccel;
 
-constexpr const char* kDefaultPolicy = "/etc/sockaccel.toml";
 constexpr const char* kDefaultState = "/run/sockaccel";
 constexpr std::chrono::seconds kStopPatience{5};
 constexpr std::chrono::milliseconds kUnitsPatience{500};  // systemd answers within a few
 constexpr int kExitUnsupported = 69;  // EX_UNAVAILABLE of sysexits(3): no use in trying again
 
 struct Options {
-    std::string policy_file = kDefaultPolicy;
+    PolicySource policy = PolicySource::tree();
     std::string state_directory = kDefaultState;
     BusAddress bus;
     std::chrono::seconds stop_patience = kStopPatience;
@@ -51,13 +54,6 @@ std::string default_state_directory() {
         return kDefaultState;
     const std::string all = directories;
     return all.substr(0, all.find(':'));
-}
-
-// A missing default policy is an empty one: nothing is accelerated, and all is well.
-Policy read(const Options& options) {
-    if (options.policy_file == kDefaultPolicy && !std::filesystem::exists(kDefaultPolicy))
-        return {};
-    return read_policy(options.policy_file);
 }
 
 std::vector<UnitPattern> units_of(const Policy& policy) {
@@ -99,6 +95,12 @@ void log_rules(const Engine& engine) {
     }
 }
 
+void log_changes(const PolicySource& source, const std::vector<std::string>& changes) {
+    log::notice("reloaded " + source.text() + (changes.empty() ? ": no change" : ":"));
+    for (const std::string& change : changes)
+        log::notice("  " + change);
+}
+
 void log_paused(const Paused& paused) {
     std::string names;
     for (const std::string& name : paused.names())
@@ -121,9 +123,14 @@ void log_verdict(const KernelVerdict& verdict, std::chrono::nanoseconds took) {
             log::info("  " + finding.check + ": " + finding.result + ": " + finding.consequence);
 }
 
-void stop(Engine& engine, std::chrono::seconds patience) {
+void stop(Engine& engine, FdStore& store, std::chrono::seconds patience) {
     sd_notify(0, "STOPPING=1");
+    if (is_restart_under_way(store.size())) {
+        log::info("restarting: connections stay as they are for the next daemon");
+        return;
+    }
     const std::vector<Connection> remaining = engine.stop(patience);
+    store.clear();
     if (remaining.empty()) {
         log::info("stopped; every pair is back in plain TCP");
         return;
@@ -141,22 +148,27 @@ void stop(Engine& engine, std::chrono::seconds patience) {
                     engine.cgroup_path(connection.server.cgroup));
 }
 
-int serve(const Options& options) {
+int serve(const Options& options, FdStore& store) {
     EventLoop loop;
-    const Policy policy = read(options);
+    EffectivePolicy read = options.policy.read_trusted();
     CgroupTree cgroups(find_cgroup2_root());
-    BpfDatapath datapath(policy.limits, cgroups.root());
+    BpfDatapath datapath(read.policy.limits, cgroups.root(), store, options.stop_patience);
     Engine engine(loop, datapath, cgroups);
     const PauseFile pause_file(options.state_directory);
     engine.pause(pause_file.read());
     Units units(loop, [&] { engine.take_units(units.found()); });
-    put_in_force(engine, units, policy);
+    put_in_force(engine, units, read.policy);
+    std::vector<std::string> policy_files = std::move(read.files);
 
-    const auto read_and_apply = [&] {
-        std::vector<std::string> changes = put_in_force(engine, units, read(options));
+    const auto reload = [&] {
+        EffectivePolicy fresh = options.policy.read_trusted();
+        std::vector<std::string> changes = put_in_force(engine, units, fresh.policy);
+        policy_files = std::move(fresh.files);
+        log_changes(options.policy, changes);
         tell_service_manager(engine);
         return changes;
     };
+    const auto diff = [&] { return engine.diff(options.policy.read_trusted().policy); };
     const auto pause = [&](const Paused& paused) {
         engine.pause(paused);
         log_paused(paused);
@@ -182,16 +194,13 @@ int serve(const Options& options) {
         });
     if (options.bus.kind != BusAddress::Kind::none)
         manager.emplace(loop, engine, options.bus,
-                        Manager::About{SOCKACCEL_VERSION, kernel_release(), options.policy_file},
-                        read_and_apply, pause, [&] { self_test.start(); });
+                        Manager::About{SOCKACCEL_VERSION, kernel_release()},
+                        Manager::Acts{reload, diff, [&] { return policy_files; }, pause,
+                                      [&] { self_test.start(); }});
 
     const Source hangup = loop.on_signal(SIGHUP, [&] {
         try {
-            const std::vector<std::string> changes = manager ? manager->reload() : read_and_apply();
-            log::notice("reloaded " + options.policy_file +
-                        (changes.empty() ? ": no change" : ":"));
-            for (const std::string& change : changes)
-                log::notice("  " + change);
+            manager ? manager->reload() : reload();
         } catch (const std::exception& error) {
             log::error(std::string("the old policy stays in force:\n") + error.what());
         }
@@ -205,22 +214,38 @@ int serve(const Options& options) {
     self_test.start();
 
     const int status = loop.run();
-    stop(engine, options.stop_patience);
+    stop(engine, store, options.stop_patience);
     return status;
+}
+
+// What the daemon before left, and what this one made, goes with one that fails: nobody would look
+// after it.
+int serve_or_clear_away(const Options& options) {
+    FdStore store(SA_ABI);
+    try {
+        return serve(options, store);
+    } catch (...) {
+        clear_away(store, options.stop_patience);
+        throw;
+    }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     Options options;
-    std::string bus = "system";
+    std::string bus = "system", policy_file, root = "/";
     options.state_directory = default_state_directory();
     unsigned stop_seconds = static_cast<unsigned>(kStopPatience.count());
     CLI::App app("Accelerates TCP connections between two processes on this host.", "sockacceld");
     app.set_version_flag("--version", SOCKACCEL_VERSION);
-    app.add_option("--policy", options.policy_file, "the policy to enforce, see sockaccel.toml(5)")
-        ->type_name("FILE")
-        ->capture_default_str();
+    auto* policy = app.add_option("--policy", policy_file,
+                                  "the policy, this file alone: see sockaccel.toml(5)");
+    policy->type_name("FILE");
+    app.add_option("--root", root, "where etc/sockaccel.toml and the drop-ins are looked for")
+        ->type_name("DIRECTORY")
+        ->capture_default_str()
+        ->excludes(policy);
     app.add_option("--bus", bus,
                    "where to offer org.sockaccel1: system, session, a D-Bus address, or none")
         ->type_name("BUS")
@@ -238,8 +263,10 @@ int main(int argc, char** argv) {
 
     try {
         options.bus = BusAddress::parse(bus);
+        options.policy =
+            policy_file.empty() ? PolicySource::tree(root) : PolicySource::file(policy_file);
         options.stop_patience = std::chrono::seconds(stop_seconds);
-        return serve(options);
+        return serve_or_clear_away(options);
     } catch (const Unsupported& error) {
         log::error(error.what());
         return kExitUnsupported;
