@@ -514,6 +514,12 @@ class ManagerObject final
     static bool is_own(uid_t uid, std::uint32_t client_uid, std::uint32_t server_uid) {
         return uid == client_uid || uid == server_uid;
     }
+    // The ends of one that is not proven may be strangers: neither sees the other's.
+    static bool is_own(uid_t uid, const Connection& it) {
+        if (it.state == ConnectionState::unpaired)
+            return uid == it.client.uid && uid == it.server.uid;
+        return is_own(uid, it.client.uid, it.server.uid);
+    }
 
     // What a caller may see of them, how many do not fit, and how many it may not see.
     std::tuple<std::vector<Dict>, std::uint32_t, std::uint32_t> connections_for(
@@ -523,7 +529,7 @@ class ManagerObject final
         std::vector<Connection> connections = engine_.connections();
         const std::size_t hidden =
             verdict.is_allowed ? 0 : std::erase_if(connections, [&](const Connection& it) {
-                return !is_own(verdict.uid, it.client.uid, it.server.uid);
+                return !is_own(verdict.uid, it);
             });
         std::vector<Dict> result = dicts_of(connections);
         const auto omitted = static_cast<std::uint32_t>(connections.size() - result.size());
