@@ -139,6 +139,8 @@ static __always_inline void tell_paired(struct sa_half *half, const struct sa_ke
 		.key = *key,
 		.cookie = {half->claim[SA_CLIENT].cookie, half->claim[SA_SERVER].cookie},
 		.client = half->claim[SA_CLIENT].tuple,
+		.client_uid = half->claim[SA_CLIENT].uid,
+		.server_uid = half->claim[SA_SERVER].uid,
 	};
 
 	if (counters)

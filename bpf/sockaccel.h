@@ -30,7 +30,7 @@
  *   "map.programs"  a PROG_ARRAY. Without its element 0 all is TCP.
  *   "link.*"        the links to cgroups, whose programs wake readers until no pair remains.
  */
-#define SA_ABI 2
+#define SA_ABI 3
 
 #define SA_MAX_RULES	   64	 /* one bit each in a rule mask */
 #define SA_MAX_CGROUPS	   65536 /* cgroups that rules select */
@@ -233,6 +233,8 @@ struct sa_claim {
 	struct sa_match match;
 	struct sa_tuple tuple;
 	__u8 snd_wscale, rcv_wscale, sack_ok, tstamp_ok; /* negotiated TCP options */
+	__u32 uid;					 /* owner of the socket */
+	__u32 reserved;
 };
 
 /* The pair table's value: halves and fresh matches only. */
@@ -260,7 +262,6 @@ struct sa_end {
 	struct sa_claim claim;
 	__u64 cgroup; /* id of the socket's cgroup */
 	__u64 netns;  /* network namespace cookie */
-	__u32 uid;    /* owner of the socket */
 	__u32 slot;   /* in the table of pairs; SA_NO_SLOT: not enrolled */
 	__u32 slot_generation;
 	__u32 matched; /* the other end was found */
@@ -323,7 +324,7 @@ struct sa_side {
 	__u32 messages;	   /* sent through the gate, redirected or not */
 	__u32 meeting;	   /* enum sa_meeting; of what this end receives */
 	__u32 meeting_seq; /* its copied_seq then: another one now, and it has read beyond */
-	__u32 reserved;
+	__u32 uid;	   /* owner of the socket */
 };
 
 /* One slot of the table of pairs. */
@@ -383,11 +384,11 @@ struct sa_event {
 	__u32 type;
 	__u32 reason;
 	__u32 rule;
-	__u32 reserved;
+	__u32 server_uid; /* owners of the sockets */
 	struct sa_key key;
 	__u64 cookie[2];
 	struct sa_tuple client; /* the connection as the client sees it */
-	__u32 reserved2;
+	__u32 client_uid;
 };
 
 /* One end, as the list of connections shows it. */

@@ -278,6 +278,7 @@ static __always_inline bool take_slot(struct sa_half *half, const struct sa_key 
 		pair->side[role].sk = half->claim[role].sk;
 		pair->side[role].cookie = half->claim[role].cookie;
 		pair->side[role].match = half->claim[role].match;
+		pair->side[role].uid = half->claim[role].uid;
 	}
 	pair->rule = half->rule;
 	pair->key = *key;
@@ -611,6 +612,8 @@ static __always_inline void tell(struct sa_pair *pair, __u32 type, __u32 reason,
 		.key = pair->key,
 		.cookie = {pair->side[SA_CLIENT].cookie, pair->side[SA_SERVER].cookie},
 		.client = pair->client,
+		.client_uid = pair->side[SA_CLIENT].uid,
+		.server_uid = pair->side[SA_SERVER].uid,
 	};
 
 	if (counters)

@@ -325,7 +325,7 @@ ConnectionEnd end_of(const sa_report& report) {
     end.cookie = from.claim.cookie;
     end.cgroup = from.cgroup;
     end.netns = from.netns;
-    end.uid = from.uid;
+    end.uid = from.claim.uid;
     end.local = address_of(from.claim.tuple.local);
     end.remote = address_of(from.claim.tuple.remote);
     end.local_port = from.claim.tuple.local_port;
@@ -381,6 +381,8 @@ ConnectionEvent event_of(const sa_event& from) {
     event.reason = reason_of(from.reason);
     event.client_cookie = from.cookie[SA_CLIENT];
     event.server_cookie = from.cookie[SA_SERVER];
+    event.client_uid = from.client_uid;
+    event.server_uid = from.server_uid;
     event.client = address_of(from.client.local);
     event.server = address_of(from.client.remote);
     event.client_port = from.client.local_port;

@@ -50,22 +50,31 @@ Engine::Engine(EventLoop& loop, Datapath& datapath, CgroupTree& cgroups)
     }
 }
 
-std::vector<std::string> Engine::apply(const Policy& policy) {
-    std::vector<std::string> changes = describe_change(policy_, policy);
-    Policy accepted{policy.limits, {}};
-    std::map<std::string, std::string> refused;
+Engine::Judged Engine::judge(const Policy& policy) const {
+    Judged judged{{policy.limits, {}}, {}, describe_change(policy_, policy)};
     for (const Rule& rule : policy.rules) {
         const std::string why = refusal_of(rule);
         if (why.empty()) {
-            accepted.rules.push_back(rule);
+            judged.accepted.rules.push_back(rule);
             continue;
         }
-        refused[rule.name] = why;
+        judged.refused[rule.name] = why;
         if (const auto before = refused_.find(rule.name);
             before == refused_.end() || before->second != why)
-            changes.push_back("refused " + rule.name + ": " + why);
+            judged.changes.push_back("refused " + rule.name + ": " + why);
     }
-    Tables tables = compile(accepted, &tables_);
+    return judged;
+}
+
+std::vector<std::string> Engine::diff(const Policy& policy) const {
+    Judged judged = judge(policy);
+    static_cast<void>(compile(judged.accepted, &tables_));  // what it does not take, is told
+    return std::move(judged.changes);
+}
+
+std::vector<std::string> Engine::apply(const Policy& policy) {
+    Judged judged = judge(policy);
+    Tables tables = compile(judged.accepted, &tables_);
     const RuleMask ids = ids_of(tables);
     const RuleMask old = leaving(tables_, tables);
 
@@ -80,7 +89,7 @@ std::vector<std::string> Engine::apply(const Policy& policy) {
     }
     leaving_ = (leaving_ | old) & ~ids;
     tables_ = std::move(tables);
-    refused_ = std::move(refused);
+    refused_ = std::move(judged.refused);
     if (&policy != &policy_)
         policy_ = policy;
     tell_paused(paused_ids(tables_));
@@ -89,7 +98,7 @@ std::vector<std::string> Engine::apply(const Policy& policy) {
         pass_at(now());
     if (changed_)
         changed_();
-    return changes;
+    return std::move(judged.changes);
 }
 
 std::vector<std::string> Engine::take_verdict(const KernelVerdict& verdict) {

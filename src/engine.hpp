@@ -47,6 +47,8 @@ class Engine {
     // reason that lies in the policy is done before anything changes; if the kernel fails, the
     // policy before it is put back in force. Returns what changed, a line each.
     std::vector<std::string> apply(const Policy& policy);
+    // What apply() would return; changes nothing. Throws PolicyError.
+    [[nodiscard]] std::vector<std::string> diff(const Policy& policy) const;
 
     // From now on every message of these rules goes by TCP, and their pairs leave; for the others
     // that ends. Rules that apply() brings later are meant, too.
@@ -82,6 +84,13 @@ class Engine {
     void on_change(std::function<void()> callback) { changed_ = std::move(callback); }
 
   private:
+    // A policy by what this kernel allows.
+    struct Judged {
+        Policy accepted;                             // the rules that may run
+        std::map<std::string, std::string> refused;  // by rule: why
+        std::vector<std::string> changes;            // from the policy in force, a line each
+    };
+    [[nodiscard]] Judged judge(const Policy& policy) const;
     [[nodiscard]] bool is_tested() const;
     [[nodiscard]] bool may_have_pairs() const;
     [[nodiscard]] const KernelVerdict& verdict_to_go_by() const;

@@ -246,6 +246,20 @@ TEST_F(EngineTest, PutsAPolicyInForce) {
     EXPECT_EQ(engine.policy(), policy);
 }
 
+TEST_F(EngineTest, DiffSaysWhatApplyWouldAndChangesNothing) {
+    Rule refused = make_rule("bad", "a");
+    refused.tolerate = {};
+    engine.apply({{}, {make_rule("old", "a")}});
+    const Tables before = datapath.tables;
+    const Policy next{{}, {refused, make_rule("new", "a")}};
+    const Lines changes = engine.diff(next);
+    EXPECT_EQ(datapath.tables, before);
+    EXPECT_EQ(engine.policy(), (Policy{{}, {make_rule("old", "a")}}));
+    EXPECT_EQ(changes, engine.apply(next));
+    EXPECT_EQ(changes.size(), 4U) << "two added, one removed, one refused";
+    EXPECT_EQ(engine.diff(next), Lines{});
+}
+
 TEST_F(EngineTest, RefusesARuleAndKeepsTheOthers) {
     root.make("a");
     Rule refused = make_rule("bad", "a");
