@@ -272,8 +272,7 @@ TEST_F(Handover, WhatIsOfAnotherAbiIsTakenOut) {
     flood(pairs_[0].client, {.message = 5000, .most = 100000});
     BackgroundTraffic traffic(std::span<TcpPair>(pairs_).subspan(1));
     kill_daemon();
-    for (const std::string& name : service_manager_->names())
-        service_manager_->rename(name, "sockaccel.1" + name.substr(name.find('.', 10)));
+    service_manager_->rename_all(own(""), "sockaccel.1.");
     std::thread late_reader([this] {
         std::this_thread::sleep_for(std::chrono::milliseconds(1500));
         read_all(pairs_[0]);

@@ -20,6 +20,7 @@
 #include <thread>
 
 #include "kernel_test.hpp"
+#include "sockaccel.h"
 
 namespace sockaccel::test {
 namespace {
@@ -580,11 +581,24 @@ class Torture : public KernelTest {
             EXPECT_EQ(stop_daemon(), 0);
             start_daemon(policy());
             did("restarts");
+        } else if (what < 92) {
+            keep_counts();
+            kill_daemon();
+            service_manager_.emplace();  // that has kept nothing
+            start_daemon(policy());
+            did("kills");
+        } else if (what < 97) {
+            kill_daemon();
+            std::this_thread::sleep_for(random_.time(0, 500));
+            start_daemon(policy());
+            did("handovers");
         } else {
             keep_counts();
             kill_daemon();
+            service_manager_->rename_all("sockaccel." + std::to_string(SA_ABI) + ".",
+                                         "sockaccel.1.");
             start_daemon(policy());
-            did("kills");
+            did("handovers to another ABI");
         }
     }
 
@@ -592,6 +606,7 @@ class Torture : public KernelTest {
         const PlainBeside beside(connect_pair({.client = Place(other_), .server = Place(other_)}));
         arena_.beside = &beside;
         arena_.end = Clock::now() + seconds_;
+        service_manager_.emplace();
         if (edge_triggered_)
             arena_.stall = kWakeUp;
         start_daemon(policy());

@@ -278,6 +278,29 @@ TEST_F(WitnessTest, CountsRightAfterAFirstFionreadOnAnEnrolledPair) {
     expect_plain(pair);
 }
 
+// The service manager keeps its links, too.
+TEST_F(WitnessTest, SeesAUseWhileNoDaemonRuns) {
+    service_manager_.emplace();
+    if (!start(policy()))
+        return;
+    TcpPair pair = listener_.connect();
+    warm(pair);
+    const std::size_t links = tracing_links();
+    kill_daemon();
+    static_cast<void>(pair.server.readable_bytes());
+    ASSERT_EQ(pair.client.send(1000), 1000U);
+    EXPECT_EQ(pair.server.readable_bytes(), 1000U) << "the gate was not closed";
+    start_daemon(policy());
+    expect_left_to_tcp(pair, "fionread");
+    EXPECT_EQ(tracing_links(), links);
+    const auto kept = service_manager_->names();
+    EXPECT_EQ(std::count_if(kept.begin(), kept.end(),
+                            [](const std::string& name) {
+                                return name.find(".witness.") != std::string::npos;
+                            }),
+              static_cast<std::ptrdiff_t>(links));
+}
+
 TEST_F(WitnessTest, SeesWaitallWhereRedirectedBytesAnswerIt) {
     if (!start(policy()))
         return;

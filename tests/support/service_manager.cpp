@@ -80,14 +80,14 @@ bool ServiceManager::was_told(const std::string& line) {
     return told_.count(line) > 0;
 }
 
-void ServiceManager::rename(const std::string& from, const std::string& to) {
+void ServiceManager::rename_all(const std::string& prefix, const std::string& to) {
     settle();
     const std::lock_guard lock(mutex_);
-    auto node = kept_.extract(from);
-    if (node.empty())
-        throw std::runtime_error(from + " is not kept");
-    node.key() = to;
-    kept_.insert(std::move(node));
+    std::multimap<std::string, Fd> renamed;
+    for (auto& [name, fd] : kept_)
+        renamed.emplace(name.rfind(prefix, 0) == 0 ? to + name.substr(prefix.size()) : name,
+                        std::move(fd));
+    kept_ = std::move(renamed);
 }
 
 void ServiceManager::drop(const std::string& name) {

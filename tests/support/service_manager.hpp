@@ -31,7 +31,7 @@ class ServiceManager {
     [[nodiscard]] bool was_told(const std::string& line);  // "READY=1"
 
     // What no real one does.
-    void rename(const std::string& from, const std::string& to);
+    void rename_all(const std::string& prefix, const std::string& to);  // by what they begin with
     void drop(const std::string& name);
     [[nodiscard]] int get(const std::string& name);  // stays its own
 

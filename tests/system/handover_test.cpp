@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What systemd keeps of one daemon for the next, and when: connections stay redirected over a
 // restart, a crash and an upgrade, and a stop leaves nothing.
-#include <csignal>
-
 #include "system_test.hpp"
 
 namespace sockaccel::test {
@@ -31,7 +29,8 @@ class HandoverBySystemd : public SystemTest {
     }
 
     [[nodiscard]] static std::uint64_t count(const char* what) {
-        for (const nlohmann::json& one : ask("rules").at("rules"))
+        const nlohmann::json answer = ask("rules");
+        for (const nlohmann::json& one : answer.at("rules"))
             if (one.at("name") == kRule)
                 return one.at(what);
         throw std::runtime_error("the rule is not there");
