@@ -19,7 +19,17 @@
 #include <linux/types.h>
 #endif
 
-/* Changes with every incompatible change of this file. */
+/*
+ * Changes with every incompatible change of this file, or of what a map's contents mean.
+ *
+ * The service manager keeps the maps for the next daemon under the names "sockaccel.SA_ABI.NAME".
+ * One of another ABI cannot use them, but has to take the pairs out that were left. So this stays
+ * as it is in every version:
+ *   "leave"         the link of an iterator. Each run of it is a step of taking all pairs out, and
+ *                   writes how many remain, a __u32.
+ *   "map.programs"  a PROG_ARRAY. Without its element 0 all is TCP.
+ *   "link.*"        the links to cgroups, whose programs wake readers until no pair remains.
+ */
 #define SA_ABI 3
 
 #define SA_MAX_RULES	   64	 /* one bit each in a rule mask */
@@ -112,6 +122,19 @@ enum sa_reason {
 #undef X
 		SA_REASON_COUNT
 };
+
+/*
+ * What a program has set on its socket, and redirect cannot honour. A limit or the order passes by
+ * itself; this lasts until the program changes its mind, so an enrolled pair leaves for it.
+ */
+#define SA_IS_LASTING(reason)                                                                      \
+	((1ull << (reason)) &                                                                      \
+	 (1ull << SA_REASON_BLOCKING | 1ull << SA_REASON_ULP | 1ull << SA_REASON_FILTER |          \
+	  1ull << SA_REASON_ZEROCOPY | 1ull << SA_REASON_TIMESTAMPS | 1ull << SA_REASON_LOWAT |    \
+	  1ull << SA_REASON_PEEK_OFF | 1ull << SA_REASON_REPAIR | 1ull << SA_REASON_OOB))
+
+/* Both ends are covered, but it is not proven that they are of one connection. */
+#define SA_IS_UNPAIRED(reason) ((reason) == SA_REASON_UNPROVEN || (reason) == SA_REASON_AMBIGUOUS)
 
 enum sa_role { SA_CLIENT, SA_SERVER };
 
@@ -218,7 +241,7 @@ struct sa_claim {
 struct sa_half {
 	struct sa_claim claim[2]; /* by enum sa_role */
 	__u32 matched;		  /* both claims are there and agree */
-	__u32 poisoned;		  /* claimed twice: never paired */
+	__u32 poison;		  /* enum sa_reason: why it is never paired; 0: it may be */
 	__u32 rule;		  /* id, valid if matched; SA_MAX_RULES: none */
 	__u32 generation;	  /* of the policy by which `rule` was decided */
 	__u32 reserved;
@@ -381,6 +404,13 @@ struct sa_program {
 	__u32 id;
 	__u32 type; /* enum bpf_prog_type */
 	char name[16];
+};
+
+/* A sock_ops program that is attached to a cgroup. */
+struct sa_attachment {
+	__u64 cgroup; /* id */
+	__u32 program;
+	__u32 reserved;
 };
 
 #endif

@@ -21,7 +21,7 @@ using Reason = ::sa_reason;
 [[nodiscard]] std::string_view name_of(Reason reason);  // "order"
 [[nodiscard]] std::string_view text_of(Reason reason);  // "bytes sent by TCP were not read …"
 
-enum class ConnectionState { paired, opening, enrolled, draining };
+enum class ConnectionState { unpaired, paired, opening, enrolled, draining };
 [[nodiscard]] std::string_view to_string(ConnectionState state);
 
 // Counted where the end sends.

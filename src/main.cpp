@@ -17,6 +17,7 @@
 #include "cgroup_tree.hpp"
 #include "engine.hpp"
 #include "event_loop.hpp"
+#include "fd_store.hpp"
 #include "kernel_probe.hpp"
 #include "kernel_support.hpp"
 #include "log.hpp"
@@ -24,7 +25,10 @@
 #include "pause_file.hpp"
 #include "policy.hpp"
 #include "policy_source.hpp"
+#include "predecessor.hpp"
 #include "self_test.hpp"
+#include "service_manager.hpp"
+#include "sockaccel.h"
 
 namespace {
 
@@ -98,9 +102,14 @@ void log_verdict(const KernelVerdict& verdict, std::chrono::nanoseconds took) {
             log::info("  " + finding.check + ": " + finding.result + ": " + finding.consequence);
 }
 
-void stop(Engine& engine, std::chrono::seconds patience) {
+void stop(Engine& engine, FdStore& store, std::chrono::seconds patience) {
     sd_notify(0, "STOPPING=1");
+    if (is_restart_under_way(store.size())) {
+        log::info("restarting: connections stay as they are for the next daemon");
+        return;
+    }
     const std::vector<Connection> remaining = engine.stop(patience);
+    store.clear();
     if (remaining.empty()) {
         log::info("stopped; every pair is back in plain TCP");
         return;
@@ -118,11 +127,11 @@ void stop(Engine& engine, std::chrono::seconds patience) {
                     engine.cgroup_path(connection.server.cgroup));
 }
 
-int serve(const Options& options) {
+int serve(const Options& options, FdStore& store) {
     EventLoop loop;
     EffectivePolicy read = options.policy.read_trusted();
     CgroupTree cgroups(find_cgroup2_root());
-    BpfDatapath datapath(read.policy.limits, cgroups.root());
+    BpfDatapath datapath(read.policy.limits, cgroups.root(), store, options.stop_patience);
     Engine engine(loop, datapath, cgroups);
     const PauseFile pause_file(options.state_directory);
     engine.pause(pause_file.read());
@@ -183,8 +192,20 @@ int serve(const Options& options) {
     self_test.start();
 
     const int status = loop.run();
-    stop(engine, options.stop_patience);
+    stop(engine, store, options.stop_patience);
     return status;
+}
+
+// What the daemon before left, and what this one made, goes with one that fails: nobody would look
+// after it.
+int serve_or_clear_away(const Options& options) {
+    FdStore store(SA_ABI);
+    try {
+        return serve(options, store);
+    } catch (...) {
+        clear_away(store, options.stop_patience);
+        throw;
+    }
 }
 
 }  // namespace
@@ -223,7 +244,7 @@ int main(int argc, char** argv) {
         options.policy =
             policy_file.empty() ? PolicySource::tree(root) : PolicySource::file(policy_file);
         options.stop_patience = std::chrono::seconds(stop_seconds);
-        return serve(options);
+        return serve_or_clear_away(options);
     } catch (const Unsupported& error) {
         log::error(error.what());
         return kExitUnsupported;

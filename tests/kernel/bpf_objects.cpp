@@ -23,6 +23,8 @@ BpfObjects BpfObjects::held_by(pid_t process) {
                 objects.programs.insert(static_cast<std::uint32_t>(std::stoul(line.substr(8))));
             else if (line.rfind("link_id:", 0) == 0)
                 objects.links.insert(static_cast<std::uint32_t>(std::stoul(line.substr(8))));
+            else if (line.rfind("map_id:", 0) == 0)
+                objects.maps.insert(static_cast<std::uint32_t>(std::stoul(line.substr(7))));
         }
     }
     return objects;
@@ -36,6 +38,9 @@ BpfObjects BpfObjects::remaining() const {
     for (const std::uint32_t id : links)
         if (Fd(::bpf_link_get_fd_by_id(id)))
             objects.links.insert(id);
+    for (const std::uint32_t id : maps)
+        if (Fd(::bpf_map_get_fd_by_id(id)))
+            objects.maps.insert(id);
     return objects;
 }
 

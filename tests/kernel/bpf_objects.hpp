@@ -13,14 +13,14 @@ namespace sockaccel::test {
 
 using BpfIds = std::set<std::uint32_t>;
 
-// Ids of the programs and links that a process holds by a descriptor.
+// Ids of the programs, links and maps that a process holds by a descriptor.
 struct BpfObjects {
-    BpfIds programs, links;
+    BpfIds programs, links, maps;
 
     [[nodiscard]] static BpfObjects held_by(pid_t process);
     // Those that still exist, whoever holds them.
     [[nodiscard]] BpfObjects remaining() const;
-    [[nodiscard]] bool empty() const { return programs.empty() && links.empty(); }
+    [[nodiscard]] bool empty() const { return programs.empty() && links.empty() && maps.empty(); }
 };
 
 // Ids of the programs attached to this very cgroup as sock_ops.

@@ -85,10 +85,6 @@ void receive(int channel, std::vector<Fd>& sockets) {
         sockets.emplace_back(fds[i]);
 }
 
-std::string procs_of(const TestCgroup& cgroup) {
-    return cgroup.directory() / "cgroup.procs";
-}
-
 Fd open_file(const std::string& file, int flags) {
     return Fd(check(::open(file.c_str(), flags | O_CLOEXEC), "open " + file));
 }
@@ -104,7 +100,7 @@ std::vector<Fd> Place::sockets(int family, std::size_t count, int protocol) cons
     check(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), "make a channel");
     const Fd ours(ends[0]);
     Fd theirs(ends[1]);
-    const Fd cgroup_procs = cgroup_ == nullptr ? Fd() : open_file(procs_of(*cgroup_), O_WRONLY);
+    const Fd cgroup_procs = cgroup_.empty() ? Fd() : open_file(procs(), O_WRONLY);
     const Fd netns = netns_ == nullptr ? Fd() : open_file(netns_->file(), O_RDONLY);
     const pid_t child = check(::fork(), "fork");
     if (child == 0) {
@@ -129,8 +125,8 @@ std::vector<Fd> Place::sockets(int family, std::size_t count, int protocol) cons
 
 Command Place::command(const std::vector<std::string>& arguments) const {
     Command command;
-    if (cgroup_ != nullptr)
-        command.arguments = {"sh", "-c", "echo 0 >\"$0\" && exec \"$@\"", procs_of(*cgroup_)};
+    if (!cgroup_.empty())
+        command.arguments = {"sh", "-c", "echo 0 >\"$0\" && exec \"$@\"", procs()};
     if (netns_ != nullptr)
         command.arguments.insert(command.arguments.end(), {"nsenter", "--net=" + netns_->file()});
     command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());

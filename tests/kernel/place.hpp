@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cgroup.hpp"
@@ -18,8 +20,10 @@ namespace sockaccel::test {
 class Place {
   public:
     Place() = default;  // where the test itself is
-    explicit Place(const TestCgroup& cgroup) : cgroup_(&cgroup) {}
-    Place(const TestCgroup& cgroup, const Netns& netns) : cgroup_(&cgroup), netns_(&netns) {}
+    explicit Place(std::filesystem::path cgroup) : cgroup_(std::move(cgroup)) {}  // its directory
+    explicit Place(const TestCgroup& cgroup) : cgroup_(cgroup.directory()) {}
+    Place(const TestCgroup& cgroup, const Netns& netns)
+        : cgroup_(cgroup.directory()), netns_(&netns) {}
 
     // Stream sockets, O_NONBLOCK. `family`: AF_INET, AF_INET6; `protocol`: 0 is TCP.
     [[nodiscard]] Fd socket(int family, int protocol = 0) const;
@@ -29,7 +33,9 @@ class Place {
     [[nodiscard]] Command command(const std::vector<std::string>& arguments) const;
 
   private:
-    const TestCgroup* cgroup_ = nullptr;
+    [[nodiscard]] std::string procs() const { return cgroup_ / "cgroup.procs"; }
+
+    std::filesystem::path cgroup_;  // "": the test's own
     const Netns* netns_ = nullptr;
 };
 
