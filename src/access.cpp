@@ -82,8 +82,8 @@ Access::Verdict judge(Access::Verdict verdict, const Answer& answer, bool may_be
                       action +
                           " needs an administrator's password, and there is nothing to ask for "
                           "it: run it as root, or start a polkit agent, such as pkttyagent(1)");
-    return denied(std::move(verdict), "polkit does not allow " + action + " for uid " +
-                                          std::to_string(verdict.uid) +
+    const std::string uid = std::to_string(verdict.uid);
+    return denied(std::move(verdict), "polkit does not allow " + action + " for uid " + uid +
                                           ": run it as root, or see polkit(8) for how to allow it");
 }
 

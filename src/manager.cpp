@@ -14,7 +14,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
+#include <chrono>
 #include <map>
 #include <set>
 #include <stdexcept>
@@ -292,12 +292,13 @@ class ManagerObject final
                                       sdbus::ObjectManager_adaptor> {
   public:
     ManagerObject(sdbus::IConnection& connection, Engine& engine, Manager::About about,
-                  Manager::Acts acts)
+                  Manager::Acts acts, std::uint32_t& generation)
         : AdaptorInterfaces(connection, kManagerPath),
           connection_(connection),
           engine_(engine),
           about_(std::move(about)),
           acts_(std::move(acts)),
+          generation_(generation),
           access_(connection) {
         registerAdaptor();
         refresh();
@@ -719,7 +720,7 @@ class ManagerObject final
     Engine& engine_;
     const Manager::About about_;
     const Manager::Acts acts_;
-    std::uint32_t generation_ = 1;
+    std::uint32_t& generation_;
     Shown shown_;
     std::array<std::string, SA_MAX_RULES> names_;  // by rule id, kept until the id is reused
     std::map<std::string, std::unique_ptr<RuleObject>> rules_;
@@ -732,16 +733,40 @@ class ManagerObject final
 
 }  // namespace
 
-// The connection in the event loop.
-struct Manager::State {
-    State(const BusAddress& bus, EventLoop& loop, Engine& engine, About about, Acts acts)
-        : loop_(loop),
+namespace {
+
+// One connection to the bus, in the event loop. When it is lost, `lost` is called, once, and has
+// this object destroyed in a later turn.
+class Presence {
+  public:
+    Presence(const BusAddress& bus, EventLoop& loop, Engine& engine, const Manager::About& about,
+             const Manager::Acts& acts, std::uint32_t& generation, std::function<void()> lost)
+        : lost_(std::move(lost)),
           connection_(open_bus(bus)),
-          object_(*connection_, engine, std::move(about), std::move(acts)),
-          io_(loop_.on_io(
+          object_(*connection_, engine, about, acts, generation),
+          io_(loop.on_io(
               connection_->getEventLoopPollData().fd, [this] { return wanted(); },
               [this] { dispatch(); })) {}
 
+    [[nodiscard]] ManagerObject& object() { return object_; }
+
+    // Throws std::runtime_error that says why the name cannot be had.
+    void claim_name() {
+        try {
+            connection_->requestName(kBusName);
+        } catch (const sdbus::Error& error) {
+            const std::string act = std::string("claim the bus name ") + kBusName + ": ";
+            if (error.getName() == "org.freedesktop.DBus.Error.FileExists")
+                throw std::runtime_error(act + "it is taken: another sockacceld runs on this bus");
+            if (error.getName() == "org.freedesktop.DBus.Error.AccessDenied")
+                throw std::runtime_error(act +
+                                         "the bus does not allow it: is its policy, "
+                                         "org.sockaccel1.conf, installed, and are you root?");
+            throw std::runtime_error(act + error.getMessage());
+        }
+    }
+
+  private:
     EventLoop::Wanted wanted() {
         using std::chrono::nanoseconds;
         static constexpr std::uint64_t kNever =
@@ -773,43 +798,86 @@ struct Manager::State {
 
     void lose(const sdbus::Error& error) {
         is_lost_ = true;
-        log::error("the connection to the bus is lost: " + error.getMessage());
-        loop_.exit(EXIT_FAILURE);
+        io_ = {};  // sd-bus has closed the descriptor
+        log::warning("the connection to the bus is lost: " + error.getMessage() +
+                     ": trying to come back");
+        lost_();
     }
 
-    EventLoop& loop_;
+    const std::function<void()> lost_;
     bool is_lost_ = false;
     std::unique_ptr<sdbus::IConnection> connection_;
     ManagerObject object_;
     Source io_;
 };
 
+constexpr std::chrono::milliseconds kFirstRetry{100};
+constexpr std::chrono::milliseconds kLastRetry{10'000};
+
+}  // namespace
+
+// On the bus, or on the way back to it: connections of applications do not depend on the bus.
+struct Manager::State {
+    State(EventLoop& loop, Engine& engine, BusAddress bus, About about, Acts acts)
+        : loop_(loop),
+          engine_(engine),
+          bus_(std::move(bus)),
+          about_(std::move(about)),
+          acts_(std::move(acts)),
+          retry_(loop.timer([this] { come_back(); })) {
+        connect();
+    }
+
+    void connect() {
+        presence_ = std::make_unique<Presence>(bus_, loop_, engine_, about_, acts_, generation_,
+                                               [this] { retry_.arm(now()); });
+    }
+
+    void come_back() {
+        presence_.reset();
+        try {
+            connect();
+            presence_->claim_name();
+            wait_ = kFirstRetry;
+            log::notice("back on the bus");
+        } catch (const std::runtime_error&) {  // also sdbus::Error; there is a next time
+            presence_.reset();
+            retry_.arm(now() + wait_);
+            wait_ = std::min(2 * wait_, kLastRetry);
+        }
+    }
+
+    EventLoop& loop_;
+    Engine& engine_;
+    const BusAddress bus_;
+    const About about_;
+    const Acts acts_;
+    std::uint32_t generation_ = 1;
+    std::chrono::milliseconds wait_ = kFirstRetry;
+    Timer retry_;
+    std::unique_ptr<Presence> presence_;  // none: the bus is away
+};
+
 Manager::Manager(EventLoop& loop, Engine& engine, const BusAddress& bus, About about, Acts acts)
-    : state_(std::make_unique<State>(bus, loop, engine, std::move(about), std::move(acts))) {}
+    : state_(std::make_unique<State>(loop, engine, bus, std::move(about), std::move(acts))) {}
 
 Manager::~Manager() = default;
 
 void Manager::claim_name() {
-    try {
-        state_->connection_->requestName(kBusName);
-    } catch (const sdbus::Error& error) {
-        const std::string act = std::string("claim the bus name ") + kBusName + ": ";
-        if (error.getName() == "org.freedesktop.DBus.Error.FileExists")
-            throw std::runtime_error(act + "it is taken: another sockacceld runs on this bus");
-        if (error.getName() == "org.freedesktop.DBus.Error.AccessDenied")
-            throw std::runtime_error(act +
-                                     "the bus does not allow it: is its policy, "
-                                     "org.sockaccel1.conf, installed, and are you root?");
-        throw std::runtime_error(act + error.getMessage());
-    }
+    state_->presence_->claim_name();
 }
 
 void Manager::answer_probes() {
-    state_->object_.answer_probes();
+    if (state_->presence_)
+        state_->presence_->object().answer_probes();
 }
 
 std::vector<std::string> Manager::reload() {
-    return state_->object_.reload();
+    if (state_->presence_)
+        return state_->presence_->object().reload();
+    std::vector<std::string> changes = state_->acts_.reload();
+    ++state_->generation_;
+    return changes;
 }
 
 }  // namespace sockaccel

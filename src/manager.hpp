@@ -36,7 +36,7 @@ class Manager {
 
     // Connects to the bus, which must not be `none`, and puts the objects there; nobody finds them
     // before claim_name(). Takes the engine's on_change() and listen(). Engine and loop have to
-    // outlive the manager. When the bus goes away, the loop exits with EXIT_FAILURE. Throws
+    // outlive the manager. When the bus goes away, it comes back as soon as the bus does. Throws
     // std::runtime_error.
     Manager(EventLoop& loop, Engine& engine, const BusAddress& bus, About about, Acts acts);
     ~Manager();

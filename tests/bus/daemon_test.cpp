@@ -9,6 +9,8 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <thread>
 
 #include "bus_test.hpp"
 
@@ -224,13 +226,50 @@ TEST(SockAccelD, SaysWhichBusItCannotReach) {
     EXPECT_NE(unknown.error.find("'sytsem' is no bus"), std::string::npos) << unknown.error;
 }
 
-TEST(SockAccelD, EndsWithFailureWhenTheBusGoesAway) {
+// What it does for connections does not depend on the bus.
+TEST(SockAccelD, GoesOnWithoutTheBusAndComesBackOnIt) {
     const TestCgroup cgroup;
     Daemon daemon(rule("redis", cgroup.path()));
+    const Loopback pair(cgroup);
+    ASSERT_TRUE(wait_until([&] { return daemon.connections().size() == 1; }));
+    daemon.manager().Subscribe();
     daemon.bus().end();
-    EXPECT_EQ(daemon.process().wait(), 1);
-    EXPECT_NE(daemon.output().find("the connection to the bus is lost"), std::string::npos)
+    ASSERT_TRUE(wait_until([&] {
+        return daemon.output().find("the connection to the bus is lost") != std::string::npos;
+    }));
+    daemon.write_policy(rule("redis", cgroup.path()) + rule("web", cgroup.path()));
+    daemon.process().signal(SIGHUP);
+    ASSERT_TRUE(wait_until([&] { return daemon.output().find("added web") != std::string::npos; }))
         << daemon.output();
+
+    daemon.bus().start();
+    ASSERT_TRUE(wait_until([&] {
+        return daemon.output().find("back on the bus") != std::string::npos;
+    })) << daemon.output();
+    const auto connection = connect(daemon.bus());
+    ManagerProxy manager(*connection);
+    EXPECT_EQ(manager.Generation(), 2u);
+    EXPECT_EQ(manager.Rules(), (Names{"redis", "web"}));
+    EXPECT_EQ(std::get<0>(manager.Connections()).size(), 1u) << "it was not let go";
+    EXPECT_EQ(daemon.stop(), 0);
+}
+
+TEST(SockAccelD, SleepsWhileTheBusIsAway) {
+    Daemon daemon("");
+    daemon.bus().end();
+    ASSERT_TRUE(wait_until([&] {
+        return daemon.output().find("the connection to the bus is lost") != std::string::npos;
+    }));
+    const auto cpu_time = [&daemon] {
+        std::ifstream file("/proc/" + std::to_string(daemon.pid()) + "/schedstat");
+        std::uint64_t nanoseconds = 0;
+        file >> nanoseconds;
+        return std::chrono::nanoseconds(nanoseconds);
+    };
+    const auto before = cpu_time();
+    std::this_thread::sleep_for(std::chrono::seconds(3));
+    EXPECT_LT(cpu_time() - before, std::chrono::milliseconds(300));
+    EXPECT_EQ(daemon.stop(), 0);
 }
 
 TEST(SockAccelD, RunsWithoutABus) {

@@ -64,10 +64,13 @@ PrivateBus::PrivateBus(Kind kind) {
         kind == Kind::open ? kOpen
                            : kSystem + ("  <include>" + from_environment("SOCKACCEL_BUS_POLICY") +
                                         "</include>\n" + kPolkit);
-    const std::string file = directory_.write("bus.conf", configuration(socket, policy));
+    file_ = directory_.write("bus.conf", configuration(socket, policy));
+    start();
+}
 
+void PrivateBus::start() {
     process_.emplace(Command{
-        {"dbus-daemon", "--config-file=" + file, "--nofork", "--nopidfile", "--print-address"},
+        {"dbus-daemon", "--config-file=" + file_, "--nofork", "--nopidfile", "--print-address"},
         {},
         {}});
     const bool is_ready = wait_until([this] {
@@ -76,7 +79,8 @@ PrivateBus::PrivateBus(Kind kind) {
     const std::string output = process_->standard_output();
     if (!is_ready || output.empty())
         throw std::runtime_error("dbus-daemon does not start: " + process_->standard_error());
-    address_ = output.substr(0, output.find('\n'));
+    // Without the identity that follows: after start() it is another one.
+    address_ = output.substr(0, output.find_first_of(",\n"));
 }
 
 void PrivateBus::end() {

@@ -22,9 +22,11 @@ class PrivateBus {
     [[nodiscard]] const std::string& address() const { return address_; }
     [[nodiscard]] pid_t pid() const { return process_->pid(); }
     void end();
+    void start();  // again, at the same address
 
   private:
     TemporaryDirectory directory_;
+    std::string file_;  // its configuration
     std::optional<Process> process_;
     std::string address_;
 };
