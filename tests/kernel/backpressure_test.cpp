@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // A reader that does not read stops its sender, as it does on plain TCP, and costs bounded memory.
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <thread>
 
 #include "kernel_test.hpp"
 #include "sockaccel.h"
@@ -89,6 +96,76 @@ TEST_F(Backpressure, ASlowReaderGetsEveryByte) {
     exchange_bytes(*enrolled_, {.to_server = 8 * kMiB, .client = fast, .server = slow});
     exchange_bytes(*enrolled_,
                    {.to_client = 8 * kMiB, .client = slow, .server = fast, .finish = true});
+}
+
+// Above the receiver's buffer the kernel drops segments, or closes the window. What the reader has
+// made room for must come at once then, not with a retransmission's time-out.
+class HandOver : public KernelTest {
+  protected:
+    using Milliseconds = std::chrono::milliseconds;
+
+    // A sender fills all there is, the reader pauses, and then reads all it gets: the longest time
+    // in which nothing came.
+    static Milliseconds longest_gap(TcpPair& pair, std::size_t message, Milliseconds pause) {
+        constexpr std::uint64_t kMore = 8 * kMiB;
+        EXPECT_TRUE(flood(pair.client, {.message = message, .most = 64 * kMiB}).blocked);
+        const std::uint64_t all = pair.client.sent() + kMore;
+        std::atomic<bool> is_over = false;
+        const auto send_more = [&] {
+            while (pair.client.sent() < all && !is_over)
+                if (pair.client.send(message) == 0) {
+                    pollfd polled{pair.client.fd(), POLLOUT, 0};
+                    ::poll(&polled, 1, 100);
+                }
+        };
+        std::thread sender([&] { EXPECT_NO_THROW(send_more()); });
+        std::this_thread::sleep_for(pause);
+        Milliseconds longest{};
+        auto last = std::chrono::steady_clock::now();
+        while (pair.server.received() < all) {
+            pollfd polled{pair.server.fd(), POLLIN, 0};
+            const bool has_come = ::poll(&polled, 1, 30000) == 1;
+            const auto now = std::chrono::steady_clock::now();
+            longest = std::max(longest, std::chrono::duration_cast<Milliseconds>(now - last));
+            last = now;
+            EXPECT_TRUE(has_come) << "nothing for 30 s";
+            if (!has_come)
+                break;
+            pair.server.receive(65536);
+        }
+        is_over = true;
+        sender.join();
+        read_all(pair);
+        return longest;
+    }
+};
+
+TEST_F(HandOver, AReaderThatPausedIsNotMadeToWaitForARetransmission) {
+    start_daemon(usual_policy("queue = \"1MiB\""));
+    constexpr Milliseconds kLeastTimeout(200);  // of a retransmission: TCP_RTO_MIN
+    for (const std::size_t message : {std::size_t{1000}, 16 * kKiB, 64 * kKiB})
+        for (const Milliseconds pause : {Milliseconds(20), Milliseconds(1000)}) {
+            SCOPED_TRACE(std::to_string(message) + " bytes, a pause of " +
+                         std::to_string(pause.count()) + " ms");
+            // New ones: their receivers' buffers have not grown yet.
+            TcpPair plain = connect_pair({.client = Place(other_), .server = Place(other_)});
+            TcpPair enrolled = connect_pair(covered_route());
+            warm_up(enrolled);
+            converse(plain, {.turns = 10});
+            const Milliseconds by_tcp = longest_gap(plain, message, pause);
+            const Seen before = look(enrolled);
+            const Milliseconds redirected = longest_gap(enrolled, message, pause);
+            const Seen after = look(enrolled);
+            std::printf(
+                "writes of %zu bytes, a pause of %ld ms: the longest gap is %ld ms, by TCP "
+                "%ld ms\n",
+                message, static_cast<long>(pause.count()), static_cast<long>(redirected.count()),
+                static_cast<long>(by_tcp.count()));
+            EXPECT_GT(after.redirected_bytes(), before.redirected_bytes() + kMiB / 2)
+                << after.text();
+            EXPECT_GT(after.client.reasons.count("queue"), 0U) << after.text();
+            EXPECT_LT(redirected, std::max(kLeastTimeout * 3 / 4, 2 * by_tcp)) << after.text();
+        }
 }
 
 class Budget : public KernelTest {

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Every byte arrives, once and in order, while it is redirected.
+#include <sys/socket.h>
+#include <sys/time.h>
+
 #include <algorithm>
+#include <thread>
 
 #include "kernel_test.hpp"
 
@@ -93,6 +97,40 @@ TEST_F(Integrity, HalfCloseEndsOneDirectionOnly) {
     pair.server.shut_down_sending();
     EXPECT_TRUE(
         wait_until([&pair] { return pair.client.receive(1) == 0 && pair.client.at_eof(); }));
+}
+
+// Programs of the simplest kind: write, shut down, wait for the answer, and nobody is O_NONBLOCK.
+// Enrolled, most of such readers would be woken by the FIN's acknowledgement, with EAGAIN.
+TEST_F(Integrity, BlockingEndsThatHalfCloseGetTheirAnswers) {
+    start_daemon(usual_policy());
+    const Listener listener(covered_route());
+    for (int round = 0; round < 200; round++) {
+        SCOPED_TRACE("round " + std::to_string(round));
+        TcpPair pair = listener.connect();
+        const timeval patience{.tv_sec = 5 * slowness(), .tv_usec = 0};  // lest a fault hang it
+        for (End* end : {&pair.client, &pair.server}) {
+            end->set_blocking(true);
+            check(::setsockopt(end->fd(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience),
+                  "SO_RCVTIMEO");
+        }
+        constexpr std::uint64_t kRequest = 100000;
+        std::thread server([&pair] {
+            EXPECT_NO_THROW({
+                while (!pair.server.at_eof())
+                    if (pair.server.receive(65536) == 0 && !pair.server.at_eof())
+                        throw TrafficError("EAGAIN on a blocking socket");
+                pair.server.send(8);
+            });
+        });
+        while (pair.client.sent() < kRequest)
+            ASSERT_GT(pair.client.send(1000), 0U);
+        pair.client.shut_down_sending();
+        EXPECT_EQ(pair.client.receive(8), 8U);
+        server.join();
+        EXPECT_EQ(pair.server.received(), kRequest);
+        if (HasFailure())
+            return;
+    }
 }
 
 TEST_F(Integrity, DataBeforeACloseArrivesWhole) {

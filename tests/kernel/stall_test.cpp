@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,8 +14,10 @@
 #include <cstdio>
 #include <span>
 #include <thread>
+#include <vector>
 
 #include "kernel_test.hpp"
+#include "sockaccel.h"
 
 namespace sockaccel::test {
 namespace {
@@ -124,6 +127,36 @@ TEST_F(Stall, HoldsTheSenderUntilTheMemoryComesAndNoLonger) {
     const Exchange more{.to_server = 1 << 20, .to_client = 1 << 20, .finish = true};
     exchange_bytes(plain, more);
     exchange_bytes(enrolled, more);
+}
+
+// The server's send() sleeps over its memory and holds its socket, so the client's message is under
+// way to it and queued nowhere yet: no time-out tells that from a pair with nothing to lose.
+TEST_F(Stall, APairDoesNotLeaveWhileAMessageIsUnderWay) {
+    start_daemon(usual_policy());
+    TcpPair pair = connect_pair(covered_route());
+    warm_up(pair);
+    MissingPage page;
+    std::thread stalled([&] {
+        EXPECT_EQ(
+            ::send(pair.server.fd(), page.memory().data(), page.memory().size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(page.memory().size()));
+    });
+    EXPECT_TRUE(page.is_waited_for());
+    std::thread sender([&] { EXPECT_NO_THROW(EXPECT_EQ(pair.client.send(1000), 1000U)); });
+    std::this_thread::sleep_for(Milliseconds(100));
+    reload(rule("another", {other_.path()}));
+    // Longer than a pair that leaves waits for anything.
+    std::this_thread::sleep_for(3 * std::chrono::nanoseconds(SA_LEAVE_NS));
+    EXPECT_EQ(look(pair).state, "draining") << look(pair).text();
+    page.serve();
+    stalled.join();
+    sender.join();
+    read_all(pair, Milliseconds(5000));
+    std::vector<char> zeros(page.memory().size());
+    EXPECT_EQ(::recv(pair.client.fd(), zeros.data(), zeros.size(), 0),
+              static_cast<ssize_t>(zeros.size()));
+    EXPECT_TRUE(wait_until([&] { return look(pair).state == "paired"; })) << look(pair).text();
+    exchange_bytes(pair, {.to_server = 1 << 20, .to_client = 1 << 20, .finish = true});
 }
 
 }  // namespace
