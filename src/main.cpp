@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -18,10 +19,15 @@
 #include "cgroup_tree.hpp"
 #include "engine.hpp"
 #include "event_loop.hpp"
+#include "idle_exit.hpp"
+#include "inherited.hpp"
+#include "instance_lock.hpp"
 #include "kernel_probe.hpp"
 #include "kernel_support.hpp"
 #include "log.hpp"
 #include "manager.hpp"
+#include "metrics.hpp"
+#include "metrics_server.hpp"
 #include "pause_file.hpp"
 #include "policy.hpp"
 #include "self_test.hpp"
@@ -40,6 +46,7 @@ struct Options {
     std::string state_directory = kDefaultState;
     BusAddress bus;
     std::chrono::seconds stop_patience = kStopPatience;
+    std::chrono::seconds idle_patience{0};  // 0: for ever
 };
 
 // The service manager's, if it has made one for this service.
@@ -58,24 +65,40 @@ Policy read(const Options& options) {
     return read_policy(options.policy_file);
 }
 
-void tell_service_manager(const Engine& engine) {
+void tell_service_manager(const Engine& engine, bool serves_metrics) {
     std::size_t active = 0;
     for (const RuleStatus& rule : engine.rules())
         active += rule.state == RuleState::active ? 1 : 0;
-    sd_notifyf(0, "READY=1\nSTATUS=%zu of %zu rules active", active, engine.rules().size());
+    sd_notifyf(0, "READY=1\nSTATUS=%zu of %zu rules active, %s", active, engine.rules().size(),
+               serves_metrics ? "metrics served" : "no metrics (no socket)");
 }
 
 void log_rules(const Engine& engine) {
-    if (engine.rules().empty())
-        log::notice("no rule: nothing is accelerated");
     for (const RuleStatus& status : engine.rules()) {
         const std::string line =
             "rule " + status.rule.name + ": " + std::string(to_string(status.state));
         if (status.state == RuleState::refused)
-            log::warning(line + ": " + status.why);
+            log::warning(line + ": " + status.why,
+                         {.id = log::id::kRuleRefused, .rule = status.rule.name});
         else
-            log::info(status.why.empty() ? line : line + ": " + status.why);
+            log::info(status.why.empty() ? line : line + ": " + status.why,
+                      {.rule = status.rule.name});
     }
+}
+
+// All in one line: what works, and what does not, and why.
+void log_start(const Engine& engine) {
+    std::string line = "sockaccel " SOCKACCEL_VERSION " started: ";
+    if (engine.rules().empty())
+        line += "no rule, nothing is accelerated";
+    bool is_first = true;
+    for (const RuleStatus& status : engine.rules()) {
+        line += (std::exchange(is_first, false) ? "" : ", ") + status.rule.name + " " +
+                std::string(to_string(status.state));
+        if (!status.why.empty())
+            line += " (" + status.why + ")";
+    }
+    log::notice(line, {.id = log::id::kStarted});
 }
 
 void log_paused(const Paused& paused) {
@@ -92,7 +115,7 @@ void log_verdict(const KernelVerdict& verdict, std::chrono::nanoseconds took) {
     const std::string line = "self-test of the kernel (" + std::to_string(ms) +
                              " ms): " + std::string(to_string(verdict.state));
     if (verdict.state == KernelVerdict::State::unusable)
-        log::warning(line + ": " + verdict.flaw);
+        log::warning(line + ": " + verdict.flaw, {.id = log::id::kKernelUnusable});
     else
         log::info(line);
     for (const Finding& finding : verdict.findings)
@@ -111,17 +134,27 @@ void stop(Engine& engine, std::chrono::seconds patience) {
                 " connections keep the empty stub (plain TCP) until they close: their readers have "
                 "not read "
                 "what was redirected to them");
-    for (const Connection& connection : remaining)
+    for (const Connection& connection : remaining) {
+        const std::string client = engine.cgroup_path(connection.client.cgroup);
+        const std::string server = engine.cgroup_path(connection.server.cgroup);
+        const auto rule = connection.rule ? engine.rule_of(*connection.rule) : std::nullopt;
         log::notice("  " + connection.client.local.text() + " port " +
-                    std::to_string(connection.client.local_port) + " to " +
-                    connection.client.remote.text() + " port " +
-                    std::to_string(connection.client.remote_port) + ", cgroups /" +
-                    engine.cgroup_path(connection.client.cgroup) + " and /" +
-                    engine.cgroup_path(connection.server.cgroup));
+                        std::to_string(connection.client.local_port) + " to " +
+                        connection.client.remote.text() + " port " +
+                        std::to_string(connection.client.remote_port) + ", cgroups /" + client +
+                        " and /" + server,
+                    {.id = log::id::kConnectionRemains,
+                     .rule = rule ? rule->rule.name : "",
+                     .cgroup = server,
+                     .reason = std::string(name_of(connection.reason))});
+    }
 }
 
 int serve(const Options& options) {
     EventLoop loop;
+    const InstanceLock lock(options.state_directory);
+    std::vector<Fd> listeners = inherited_listeners();
+    const bool serves_metrics = !listeners.empty();
     const Policy policy = read(options);
     CgroupTree cgroups(find_cgroup2_root());
     BpfDatapath datapath(policy.limits, cgroups.root());
@@ -132,13 +165,13 @@ int serve(const Options& options) {
 
     const auto read_and_apply = [&] {
         std::vector<std::string> changes = engine.apply(read(options));
-        tell_service_manager(engine);
+        tell_service_manager(engine, serves_metrics);
         return changes;
     };
     const auto pause = [&](const Paused& paused) {
         engine.pause(paused);
         log_paused(paused);
-        tell_service_manager(engine);
+        tell_service_manager(engine, serves_metrics);
         try {
             pause_file.write(paused);
         } catch (const std::system_error& error) {
@@ -147,21 +180,54 @@ int serve(const Options& options) {
         }
     };
     std::optional<Manager> manager;
+    std::optional<MetricsServer> metrics;
+    std::optional<IdleExit> idle_exit;
+    const auto notice = [&] {
+        if (idle_exit)
+            idle_exit->notice();
+    };
     SelfTest self_test(
         loop, probe_kernel, [&](const KernelVerdict& verdict, std::chrono::nanoseconds took) {
             if (verdict != engine.verdict()) {
+                const bool is_first = engine.verdict().state == KernelVerdict::State::untested;
                 log_verdict(verdict, took);
                 engine.take_verdict(verdict);  // what cannot be enforced ends the daemon: plain TCP
                 log_rules(engine);
+                if (is_first)
+                    log_start(engine);
             }
             if (manager)
                 manager->answer_probes();
-            tell_service_manager(engine);
+            tell_service_manager(engine, serves_metrics);
+            notice();
         });
     if (options.bus.kind != BusAddress::Kind::none)
         manager.emplace(loop, engine, options.bus,
                         Manager::About{SOCKACCEL_VERSION, kernel_release(), options.policy_file},
                         read_and_apply, pause, [&] { self_test.start(); });
+    if (serves_metrics)
+        metrics.emplace(
+            loop, std::move(listeners),
+            [&] { return open_metrics(engine, SOCKACCEL_VERSION, kernel_release()); }, notice);
+
+    const auto is_needed = [&] {
+        return !engine.policy().rules.empty() || self_test.runs() ||
+               (manager && manager->is_busy()) || (metrics && metrics->is_busy());
+    };
+    if (options.idle_patience > std::chrono::seconds::zero())
+        idle_exit.emplace(loop, options.idle_patience, is_needed, [&] {
+            if (manager)
+                manager->give_up_name();
+            if (is_needed()) {  // a last request has changed that
+                if (manager)
+                    manager->claim_name();
+                return;
+            }
+            log::notice("there is no rule, and nobody asks for anything: stopping until called");
+            loop.exit(EXIT_SUCCESS);
+        });
+    if (manager)
+        manager->on_request(notice);
 
     const Source hangup = loop.on_signal(SIGHUP, [&] {
         try {
@@ -171,7 +237,8 @@ int serve(const Options& options) {
             for (const std::string& change : changes)
                 log::notice("  " + change);
         } catch (const std::exception& error) {
-            log::error(std::string("the old policy stays in force:\n") + error.what());
+            log::error(std::string("the old policy stays in force:\n") + error.what(),
+                       {.id = log::id::kPolicyRefused});
         }
     });
     const Source terminate = loop.on_signal(SIGTERM, [&] { loop.exit(EXIT_SUCCESS); });
@@ -179,7 +246,7 @@ int serve(const Options& options) {
     loop.enable_watchdog();
     if (manager)
         manager->claim_name();
-    tell_service_manager(engine);
+    tell_service_manager(engine, serves_metrics);
     self_test.start();
 
     const int status = loop.run();
@@ -194,6 +261,7 @@ int main(int argc, char** argv) {
     std::string bus = "system";
     options.state_directory = default_state_directory();
     unsigned stop_seconds = static_cast<unsigned>(kStopPatience.count());
+    unsigned idle_seconds = 0;
     CLI::App app("Accelerates TCP connections between two processes on this host.", "sockacceld");
     app.set_version_flag("--version", SOCKACCEL_VERSION);
     app.add_option("--policy", options.policy_file, "the policy to enforce, see sockaccel.toml(5)")
@@ -212,11 +280,17 @@ int main(int argc, char** argv) {
         ->type_name("SECONDS")
         ->capture_default_str()
         ->check(CLI::Range(0u, 3600u));
+    app.add_option("--idle-timeout", idle_seconds,
+                   "seconds without a rule and a request after which to stop; 0: never")
+        ->type_name("SECONDS")
+        ->capture_default_str()
+        ->check(CLI::Range(0u, 3600u));
     CLI11_PARSE(app, argc, argv);
 
     try {
         options.bus = BusAddress::parse(bus);
         options.stop_patience = std::chrono::seconds(stop_seconds);
+        options.idle_patience = std::chrono::seconds(idle_seconds);
         return serve(options);
     } catch (const Unsupported& error) {
         log::error(error.what());

@@ -299,6 +299,8 @@ class ManagerObject final
         }
     }
 
+    [[nodiscard]] bool is_busy() const { return !subscribers_.empty() || !probing_.empty(); }
+
     // Takes subscribers out that have left the bus. Not done in the callback that tells of it: that
     // lives in the slot which is erased here.
     void forget_gone() {
@@ -637,9 +639,12 @@ struct Manager::State {
         if (is_lost_)
             return;
         try {
-            for (int count = 0; count < kRequestsAtOnce && connection_->processPendingRequest();)
+            int count = 0;
+            while (count < kRequestsAtOnce && connection_->processPendingRequest())
                 ++count;
             object_.forget_gone();
+            if (count > 0 && answered_)
+                answered_();
         } catch (const sdbus::Error& error) {
             lose(error);
         }
@@ -652,6 +657,7 @@ struct Manager::State {
     }
 
     EventLoop& loop_;
+    std::function<void()> answered_;
     bool is_lost_ = false;
     std::unique_ptr<sdbus::IConnection> connection_;
     ManagerObject object_;
@@ -678,6 +684,26 @@ void Manager::claim_name() {
                                      "the bus does not allow it: is its policy, "
                                      "org.sockaccel1.conf, installed, and are you root?");
         throw std::runtime_error(act + error.getMessage());
+    }
+}
+
+void Manager::on_request(std::function<void()> callback) {
+    state_->answered_ = std::move(callback);
+}
+
+bool Manager::is_busy() const {
+    return state_->object_.is_busy();
+}
+
+void Manager::give_up_name() {
+    try {
+        state_->connection_->releaseName(kBusName);
+        // What the bus has sent here by then has arrived before its answer.
+        while (state_->connection_->processPendingRequest()) {
+        }
+    } catch (const sdbus::Error& error) {
+        throw std::runtime_error(std::string("give up the bus name ") + kBusName + ": " +
+                                 error.getMessage());
     }
 }
 
