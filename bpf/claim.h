@@ -139,6 +139,8 @@ static __always_inline void tell_paired(struct sa_half *half, const struct sa_ke
 		.key = *key,
 		.cookie = {half->claim[SA_CLIENT].cookie, half->claim[SA_SERVER].cookie},
 		.client = half->claim[SA_CLIENT].tuple,
+		.client_uid = half->claim[SA_CLIENT].uid,
+		.server_uid = half->claim[SA_SERVER].uid,
 	};
 
 	if (counters)
@@ -168,22 +170,23 @@ static __always_inline void claim(const struct sa_end *end)
 	own = &half->claim[mine & 1];
 	peer = &half->claim[other & 1];
 	if (own->cookie == end->claim.cookie)
-		return; /* by the program of another cgroup above or below */
-	if (own->cookie) {
-		half->poisoned =
-			1; /* two sockets say that they are this end: neither is believed */
+		return;	   /* by the program of another cgroup above or below */
+	if (own->cookie) { /* two sockets say that they are this end: neither is believed */
+		half->poison = SA_REASON_AMBIGUOUS;
+		raise_work(); /* for it to be told */
 		return;
 	}
 	*own = end->claim;
 	if (!peer->cookie)
 		return;
-	if (!agree(&half->claim[SA_CLIENT], &half->claim[SA_SERVER])) {
-		half->poisoned = 1;
-		return;
-	}
 	half->next_look_ns = end->claim.born_ns + SA_MIN_AGE_NS;
 	if (!decide(half))
 		half->generation = generation_now() - 1; /* the steward decides */
+	if (!agree(&half->claim[SA_CLIENT], &half->claim[SA_SERVER])) {
+		half->poison = SA_REASON_UNPROVEN;
+		raise_work();
+		return;
+	}
 	if (__sync_lock_test_and_set(&half->matched, 1))
 		return;
 	if (half->rule < SA_MAX_RULES && (!end->matched || end->rule != half->rule))

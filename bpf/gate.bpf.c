@@ -325,8 +325,8 @@ int sa_gate(struct sk_msg_md *msg)
 		note_meeting(&v, reason);
 	else if (v.pair->side[!(v.end->role & 1)].meeting)
 		v.pair->side[!(v.end->role & 1)].meeting = SA_NO_MEETING; /* all TCP data is read */
-	if (reason == SA_REASON_ZEROCOPY)
-		wish_out(v.pair, reason); /* in the map, completions would not come by TCP either */
+	if (reason && SA_IS_LASTING(reason))
+		wish_out(v.pair, reason);
 	count(&v, reason);
 	return SK_PASS;
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * All BPF programs of the host, as the daemon is told of them: asking for one by its id would take
- * CAP_SYS_ADMIN, an iterator does not.
+ * Other people's BPF programs, as the daemon is told of them: all programs of the host, as asking
+ * for one by its id would take CAP_SYS_ADMIN and an iterator does not; and which sock_ops programs
+ * are attached to a cgroup or below it, as asking for each cgroup would take long where they are
+ * many.
  */
 #include "kernel.h"
 #include "sockaccel.h"
@@ -18,6 +20,41 @@ int sa_inventory(struct bpf_iter__bpf_prog *ctx)
 	program.type = BPF_CORE_READ(prog, type);
 	BPF_CORE_READ_STR_INTO(&program.name, prog, aux, name);
 	bpf_seq_write(ctx->meta->seq, &program, sizeof(program));
+	return 0;
+}
+
+/*
+ * The answer has to fit one read of the iterator's 32 KiB: it does not go on where it was. What is
+ * beyond is not told.
+ */
+#define MOST_BYTES    30000u
+#define MOST_ATTACHED 64 /* BPF_CGROUP_MAX_PROGS */
+
+SEC("iter/cgroup")
+int sa_attached(struct bpf_iter__cgroup *ctx)
+{
+	struct cgroup *cgroup = ctx->cgroup;
+	struct sa_attachment attachment = {};
+	struct bpf_prog_list *attached;
+	struct hlist_head *heads;
+
+	if (!cgroup)
+		return 0;
+	attachment.cgroup = BPF_CORE_READ(cgroup, kn, id);
+	heads = (void *)cgroup + bpf_core_field_offset(struct cgroup, bpf.progs);
+	heads += bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_SOCK_OPS);
+	/* The node comes first in it. */
+	attached = (struct bpf_prog_list *)BPF_CORE_READ(heads, first);
+	for (int i = 0; i < MOST_ATTACHED && attached; i++) {
+		struct bpf_prog *program =
+			BPF_CORE_READ(attached, prog) ?: BPF_CORE_READ(attached, link, link.prog);
+
+		if (BPF_CORE_READ(ctx->meta, seq, count) > MOST_BYTES)
+			return 0;
+		attachment.program = BPF_CORE_READ(program, aux, id);
+		bpf_seq_write(ctx->meta->seq, &attachment, sizeof(attachment));
+		attached = (struct bpf_prog_list *)BPF_CORE_READ(attached, node.next);
+	}
 	return 0;
 }
 

@@ -133,8 +133,32 @@ struct bpf_prog_array {
 	struct bpf_prog_array_item items[1];
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct bpf_link {
+	struct bpf_prog *prog;
+};
+
+struct bpf_cgroup_link {
+	struct bpf_link link;
+};
+
+/* One program that is attached to a cgroup: by a link, or without one. */
+struct bpf_prog_list {
+	struct hlist_node node;
+	struct bpf_prog *prog;
+	struct bpf_cgroup_link *link;
+};
+
 struct cgroup_bpf {
 	struct bpf_prog_array *effective[2];
+	struct hlist_head progs[2];
 };
 
 struct cgroup {
@@ -218,7 +242,9 @@ struct sk_psock {
 	refcount_t refcnt;
 };
 
-struct seq_file;
+struct seq_file {
+	unsigned long count;
+};
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
@@ -240,6 +266,11 @@ struct bpf_prog {
 struct bpf_iter__bpf_prog {
 	struct bpf_iter_meta *meta;
 	struct bpf_prog *prog;
+};
+
+struct bpf_iter__cgroup {
+	struct bpf_iter_meta *meta;
+	struct cgroup *cgroup;
 };
 
 struct bpf_iter__bpf_sk_storage_map {
@@ -268,6 +299,7 @@ enum sock_flags {
 enum cgroup_bpf_attach_type {
 	CGROUP_INET_INGRESS,
 	CGROUP_INET_EGRESS,
+	CGROUP_SOCK_OPS,
 };
 
 #pragma clang attribute pop

@@ -84,11 +84,11 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 	end->reason = SA_REASON_YOUNG;
 	end->cgroup = BPF_CORE_READ(cgroup, kn, id);
 	end->netns = bpf_get_netns_cookie(ctx);
-	end->uid = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_uid.val);
 
 	claimed.sk = (__u64)tp;
 	claimed.cookie = bpf_get_socket_cookie(ctx);
 	claimed.born_ns = bpf_ktime_get_ns();
+	claimed.uid = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_uid.val);
 	claimed.snd_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.snd_wscale);
 	claimed.rcv_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.rcv_wscale);
 	claimed.sack_ok = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.sack_ok);
@@ -141,6 +141,7 @@ static __always_inline void tell_closed(const struct sa_end *end)
 		.key = end->key,
 		.cookie = {end->claim.cookie},
 		.client = end->claim.tuple,
+		.client_uid = end->claim.uid,
 	};
 	struct sa_half *half = bpf_map_lookup_elem(&halves, &end->key);
 
@@ -148,6 +149,7 @@ static __always_inline void tell_closed(const struct sa_end *end)
 		return;
 	event.rule = half->rule;
 	event.cookie[SA_SERVER] = half->claim[SA_SERVER].cookie;
+	event.server_uid = half->claim[SA_SERVER].uid;
 	bpf_ringbuf_output(&events, &event, sizeof(event), 0);
 }
 

@@ -19,8 +19,18 @@
 #include <linux/types.h>
 #endif
 
-/* Changes with every incompatible change of this file. */
-#define SA_ABI 2
+/*
+ * Changes with every incompatible change of this file, or of what a map's contents mean.
+ *
+ * The service manager keeps the maps for the next daemon under the names "sockaccel.SA_ABI.NAME".
+ * One of another ABI cannot use them, but has to take the pairs out that were left. So this stays
+ * as it is in every version:
+ *   "leave"         the link of an iterator. Each run of it is a step of taking all pairs out, and
+ *                   writes how many remain, a __u32.
+ *   "map.programs"  a PROG_ARRAY. Without its element 0 all is TCP.
+ *   "link.*"        the links to cgroups, whose programs wake readers until no pair remains.
+ */
+#define SA_ABI 3
 
 #define SA_MAX_RULES	   64	 /* one bit each in a rule mask */
 #define SA_MAX_CGROUPS	   65536 /* cgroups that rules select */
@@ -112,6 +122,19 @@ enum sa_reason {
 #undef X
 		SA_REASON_COUNT
 };
+
+/*
+ * What a program has set on its socket, and redirect cannot honour. A limit or the order passes by
+ * itself; this lasts until the program changes its mind, so an enrolled pair leaves for it.
+ */
+#define SA_IS_LASTING(reason)                                                                      \
+	((1ull << (reason)) &                                                                      \
+	 (1ull << SA_REASON_BLOCKING | 1ull << SA_REASON_ULP | 1ull << SA_REASON_FILTER |          \
+	  1ull << SA_REASON_ZEROCOPY | 1ull << SA_REASON_TIMESTAMPS | 1ull << SA_REASON_LOWAT |    \
+	  1ull << SA_REASON_PEEK_OFF | 1ull << SA_REASON_REPAIR | 1ull << SA_REASON_OOB))
+
+/* Both ends are covered, but it is not proven that they are of one connection. */
+#define SA_IS_UNPAIRED(reason) ((reason) == SA_REASON_UNPROVEN || (reason) == SA_REASON_AMBIGUOUS)
 
 enum sa_role { SA_CLIENT, SA_SERVER };
 
@@ -210,13 +233,15 @@ struct sa_claim {
 	struct sa_match match;
 	struct sa_tuple tuple;
 	__u8 snd_wscale, rcv_wscale, sack_ok, tstamp_ok; /* negotiated TCP options */
+	__u32 uid;					 /* owner of the socket */
+	__u32 reserved;
 };
 
 /* The pair table's value: halves and fresh matches only. */
 struct sa_half {
 	struct sa_claim claim[2]; /* by enum sa_role */
 	__u32 matched;		  /* both claims are there and agree */
-	__u32 poisoned;		  /* claimed twice: never paired */
+	__u32 poison;		  /* enum sa_reason: why it is never paired; 0: it may be */
 	__u32 rule;		  /* id, valid if matched; SA_MAX_RULES: none */
 	__u32 generation;	  /* of the policy by which `rule` was decided */
 	__u32 reserved;
@@ -237,7 +262,6 @@ struct sa_end {
 	struct sa_claim claim;
 	__u64 cgroup; /* id of the socket's cgroup */
 	__u64 netns;  /* network namespace cookie */
-	__u32 uid;    /* owner of the socket */
 	__u32 slot;   /* in the table of pairs; SA_NO_SLOT: not enrolled */
 	__u32 slot_generation;
 	__u32 matched; /* the other end was found */
@@ -300,7 +324,7 @@ struct sa_side {
 	__u32 messages;	   /* sent through the gate, redirected or not */
 	__u32 meeting;	   /* enum sa_meeting; of what this end receives */
 	__u32 meeting_seq; /* its copied_seq then: another one now, and it has read beyond */
-	__u32 reserved;
+	__u32 uid;	   /* owner of the socket */
 };
 
 /* One slot of the table of pairs. */
@@ -360,11 +384,11 @@ struct sa_event {
 	__u32 type;
 	__u32 reason;
 	__u32 rule;
-	__u32 reserved;
+	__u32 server_uid; /* owners of the sockets */
 	struct sa_key key;
 	__u64 cookie[2];
 	struct sa_tuple client; /* the connection as the client sees it */
-	__u32 reserved2;
+	__u32 client_uid;
 };
 
 /* One end, as the list of connections shows it. */
@@ -380,6 +404,13 @@ struct sa_program {
 	__u32 id;
 	__u32 type; /* enum bpf_prog_type */
 	char name[16];
+};
+
+/* A sock_ops program that is attached to a cgroup. */
+struct sa_attachment {
+	__u64 cgroup; /* id */
+	__u32 program;
+	__u32 reserved;
 };
 
 #endif

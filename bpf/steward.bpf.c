@@ -2,12 +2,19 @@
 /*
  * The steward: iterators that the daemon runs when there is something to do, never two at a time.
  *
- *   sa_revisit  over all covered ends: finds the other end of one that was evicted and has traffic
- * again sa_enrol    over the candidates: paired → joining → opening. A program can put only the
- * socket that it is visiting into a SOCKHASH, so each end goes in on its own visit sa_tend     over
- * the pairs: opening → live → draining → out, and gives back what closed pairs held sa_list over
- * all covered ends: what `Connections` shows sa_learn    over a socket of the daemon's own: what an
- * ordinary socket looks like
+ * sa_revisit: over all covered ends; finds the other end of one that was evicted and has traffic
+ * again.
+ *
+ * sa_enrol: over the candidates; paired, joining, opening. A program can put only the socket that
+ * it is visiting into a SOCKHASH, so each end goes in on its own visit.
+ *
+ * sa_tend: over the pairs; opening, live, draining, out; gives back what closed pairs held.
+ *
+ * sa_leave: the same, and takes all out; for a daemon that knows nothing else of them.
+ *
+ * sa_list: over all covered ends; what `Connections` shows.
+ *
+ * sa_learn: over a socket of the daemon's own; what an ordinary socket looks like.
  *
  * The visited socket is neither locked nor referenced: its memory may become another connection's
  * during the visit (SLAB_TYPESAFE_BY_RCU). So everything is looked at again after the insertion,
@@ -271,6 +278,7 @@ static __always_inline bool take_slot(struct sa_half *half, const struct sa_key 
 		pair->side[role].sk = half->claim[role].sk;
 		pair->side[role].cookie = half->claim[role].cookie;
 		pair->side[role].match = half->claim[role].match;
+		pair->side[role].uid = half->claim[role].uid;
 	}
 	pair->rule = half->rule;
 	pair->key = *key;
@@ -502,8 +510,14 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 			note_next(now);
 		}
 	}
-	if (half->poisoned || half->claim[role].cookie != end->claim.cookie) {
-		end->reason = SA_REASON_AMBIGUOUS;
+	if (half->poison || half->claim[role].cookie != end->claim.cookie) {
+		end->reason = half->poison ?: SA_REASON_AMBIGUOUS;
+		if (!end->matched && half->rule >= SA_MAX_RULES) {
+			forget(sk); /* no rule covers it either */
+			return 0;
+		}
+		if (!end->matched)
+			end->rule = half->rule;
 		bpf_sk_storage_delete(&candidates, sk);
 		return 0;
 	}
@@ -598,6 +612,8 @@ static __always_inline void tell(struct sa_pair *pair, __u32 type, __u32 reason,
 		.key = pair->key,
 		.cookie = {pair->side[SA_CLIENT].cookie, pair->side[SA_SERVER].cookie},
 		.client = pair->client,
+		.client_uid = pair->side[SA_CLIENT].uid,
+		.server_uid = pair->side[SA_SERVER].uid,
 	};
 
 	if (counters)
@@ -840,7 +856,9 @@ static __noinline void tend(struct sa_pair *pair, __u32 slot)
 		pair->wish = SA_REASON_PAUSED;
 	switch (pair->state) {
 	case SA_JOINING:
-		if (pair->reason)
+		if (control.drain_rules >> id & 1)
+			abort_join(pair, slot, control.drain_reason, now);
+		else if (pair->reason)
 			abort_join(pair, slot, pair->reason, now);
 		else if (now - pair->since_ns > 2 * SA_JOIN_TIMEOUT_NS)
 			abort_join(pair, slot, SA_REASON_BUSY, now);
@@ -894,6 +912,22 @@ int sa_tend(struct bpf_iter__bpf_map_elem *ctx)
 	return 0;
 }
 
+/* Part of what never changes: see SA_ABI. */
+SEC("iter/bpf_map_elem")
+int sa_leave(struct bpf_iter__bpf_map_elem *ctx)
+{
+	__u32 remaining;
+
+	if (!ctx->value)
+		return 0;
+	control.drain_reason = SA_REASON_STOPPED;
+	control.drain_rules = ~0ull;
+	bpf_loop(control.slots_used, tend_slot, NULL, 0);
+	remaining = control.slots_busy;
+	bpf_seq_write(ctx->meta->seq, &remaining, sizeof(remaining));
+	return 0;
+}
+
 /* --- reports
  * ----------------------------------------------------------------------------------------- */
 
@@ -911,7 +945,7 @@ int sa_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!sk)
 		return 0;
 	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
-	if (!end || !end->matched)
+	if (!end || !(end->matched || SA_IS_UNPAIRED(end->reason)))
 		return 0;
 	was_evicted(end, bpf_ktime_get_ns());
 	if (end->slot == SA_NO_SLOT && BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_CLOSE)

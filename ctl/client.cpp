@@ -13,6 +13,7 @@
 #include "fd.hpp"
 #include "org.sockaccel1.Manager.proxy.hpp"
 #include "org.sockaccel1.Rule.proxy.hpp"
+#include "raw_message.hpp"
 
 namespace sockaccel::ctl {
 
@@ -20,6 +21,9 @@ namespace {
 
 using std::chrono::microseconds;
 using Dict = std::map<std::string, sdbus::Variant>;
+
+// Longer than the daemon waits for polkit, and polkit for a password.
+constexpr std::chrono::minutes kPatience{4};
 
 [[noreturn]] void throw_not_running() {
     throw NotRunning("sockacceld is not running: systemctl start sockaccel");
@@ -37,8 +41,8 @@ auto call(const std::string& act, Call perform) -> decltype(perform()) {
             throw InvalidPolicy(error.getMessage());
         if (name == prefix + "ServiceUnknown" || name == prefix + "NameHasNoOwner")
             throw_not_running();
-        if (name == prefix + "AccessDenied")
-            throw ClientError(act + ": permission denied: needs root");
+        if (name == prefix + "AccessDenied" || name == prefix + "InteractiveAuthorizationRequired")
+            throw Denied(act + ": permission denied: " + error.getMessage());
         if (name == prefix + "NoReply" || name == prefix + "Timeout")
             throw ClientError(act + ": sockacceld does not answer: journalctl -u sockaccel");
         throw ClientError(act + ": " + error.getMessage());
@@ -148,6 +152,8 @@ EventReport read_event(const std::string& event, const Dict& details) {
     read(details, "server_port", report.server_port);
     read(details, "client_cookie", report.client_cookie);
     read(details, "server_cookie", report.server_cookie);
+    read(details, "client_uid", report.client_uid);
+    read(details, "server_uid", report.server_uid);
     read(details, "time_usec", report.monotonic);
     const auto age = std::chrono::steady_clock::now().time_since_epoch() - report.monotonic;
     report.time = std::chrono::system_clock::now() -
@@ -164,6 +170,12 @@ class ManagerProxy final
         registerProxy();
     }
     ~ManagerProxy() { unregisterProxy(); }
+
+    // Never sent: it tells the connection of sd-bus, which sdbus-c++ keeps for itself.
+    [[nodiscard]] sdbus::MethodCall any_call() {
+        return getProxy().createMethodCall(org::sockaccel1::Manager_proxy::INTERFACE_NAME,
+                                           "Status");
+    }
 
     // Signals that came and were not taken. They are not handled where they arrive: that is inside
     // C code, where nothing may be thrown.
@@ -199,6 +211,16 @@ struct Client::State {
         manager = std::make_unique<ManagerProxy>(*connection);
     }
 
+    // From now on calls wait while the user, or an administrator, is asked for a password.
+    void may_be_asked() {
+        call("look for sockacceld", [this] {
+            const auto message = manager->any_call();
+            sd_bus_set_allow_interactive_authorization(
+                sd_bus_message_get_bus(RawMessage::of(message)), 1);
+            connection->setMethodCallTimeout(kPatience);
+        });
+    }
+
     std::unique_ptr<sdbus::IConnection> connection;
     std::unique_ptr<ManagerProxy> manager;
 };
@@ -214,7 +236,7 @@ StatusReport Client::status() {
         const Dict status = state_->manager->Status();
         read(status, "version", report.version);
         read(status, "kernel", report.kernel);
-        read(status, "policy_file", report.policy_file);
+        read(status, "policy_files", report.policy_files);
         read(status, "pairs", report.pairs);
         read(status, "budget_used_bytes", report.budget_used_bytes);
         read(status, "budget_bytes", report.budget_bytes);
@@ -246,18 +268,22 @@ std::vector<RuleReport> Client::rules() {
     });
 }
 
-ConnectionsReport Client::connections() {
+ConnectionsReport Client::connections(bool all) {
+    if (all)
+        state_->may_be_asked();
     return call("connections", [this] {
         const auto answer = state_->manager->Connections();
         ConnectionsReport report;
         for (const Dict& dict : std::get<0>(answer))
             report.connections.push_back(read_connection(dict));
         report.omitted = std::get<1>(answer);
+        report.hidden = std::get<2>(answer);
         return report;
     });
 }
 
 ProbeReport Client::probe() {
+    state_->may_be_asked();
     return call("probe", [this] {
         const auto answer = state_->manager->Probe();
         ProbeReport report;
@@ -269,19 +295,27 @@ ProbeReport Client::probe() {
     });
 }
 
+std::vector<std::string> Client::diff() {
+    state_->may_be_asked();
+    return call("diff", [this] { return state_->manager->Diff(); });
+}
+
 std::vector<std::string> Client::reload() {
+    state_->may_be_asked();
     return call("reload", [this] { return state_->manager->Reload(); });
 }
 
 void Client::pause(const std::string& rule) {
+    state_->may_be_asked();
     call("pause", [&] { state_->manager->Pause(rule); });
 }
 
 void Client::resume(const std::string& rule) {
+    state_->may_be_asked();
     call("resume", [&] { state_->manager->Resume(rule); });
 }
 
-void Client::monitor(const std::function<void()>& ready,
+void Client::monitor(bool all, const std::function<void(bool sees_all)>& ready,
                      const std::function<void(const EventReport&)>& sink) {
     sigset_t signals;
     sigemptyset(&signals);
@@ -290,7 +324,9 @@ void Client::monitor(const std::function<void()>& ready,
     check(sigprocmask(SIG_BLOCK, &signals, nullptr), "block SIGINT and SIGTERM");
     const Fd end(check(signalfd(-1, &signals, SFD_CLOEXEC), "watch SIGINT and SIGTERM"));
 
-    bool is_gone = false;
+    if (all)
+        state_->may_be_asked();
+    bool is_gone = false, sees_all = false;
     sdbus::Slot watch;
     call("monitor", [&] {
         watch = state_->connection->addMatch(
@@ -298,9 +334,9 @@ void Client::monitor(const std::function<void()>& ready,
             "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
                 std::string(kBusName) + "',arg2=''",
             [&is_gone](sdbus::Message&) { is_gone = true; });
-        state_->manager->Subscribe();
+        sees_all = state_->manager->Subscribe();
     });
-    ready();
+    ready(sees_all);
 
     while (true) {
         const auto wanted = call("monitor", [&] {

@@ -13,11 +13,14 @@
 
 namespace sockaccel::ctl {
 
-// The messages of all three are for people: what failed, and what to do.
+// The messages of all are for people: what failed, and what to do.
 class ClientError : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 class NotRunning : public ClientError {
+    using ClientError::ClientError;
+};
+class Denied : public ClientError {
     using ClientError::ClientError;
 };
 class InvalidPolicy : public ClientError {  // what() is the parser's text, as it is
@@ -28,7 +31,8 @@ class InvalidPolicy : public ClientError {  // what() is the parser's text, as i
 // something is.
 enum class IfNotRunning { fail, start };
 
-// Each call is answered or throws ClientError.
+// Each call is answered or throws ClientError. Calls that take a privilege
+// wait while a polkit agent, if there is one, asks for a password.
 class Client {
   public:
     Client(const BusAddress& bus, IfNotRunning what);
@@ -38,15 +42,18 @@ class Client {
 
     [[nodiscard]] StatusReport status();
     [[nodiscard]] std::vector<RuleReport> rules();  // in deciding order
-    [[nodiscard]] ConnectionsReport connections();
+    // Without `all`, nobody is asked for a password, and those of other users may be missing.
+    [[nodiscard]] ConnectionsReport connections(bool all);
     void pause(const std::string& rule);  // "": everything
     void resume(const std::string& rule);
-    [[nodiscard]] ProbeReport probe();  // tests the kernel now
-    std::vector<std::string> reload();  // what changed, a line each
+    [[nodiscard]] ProbeReport probe();              // tests the kernel now
+    std::vector<std::string> reload();              // what changed, a line each
+    [[nodiscard]] std::vector<std::string> diff();  // what a reload would change
 
     // Gives events to `sink` until SIGINT or SIGTERM, which stay blocked. Calls `ready` once when
-    // events come from then on. Throws when the daemon leaves.
-    void monitor(const std::function<void()>& ready,
+    // events come from then on, and tells whether those of all users do; `all` is as above. Throws
+    // when the daemon leaves.
+    void monitor(bool all, const std::function<void(bool sees_all)>& ready,
                  const std::function<void(const EventReport&)>& sink);
 
   private:

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // sockaccelctl: what is asked on the command line. Exit status: 0 all is well, 1 it failed or
-// something is wrong, 3 the daemon is not running.
+// something is wrong, 3 the daemon is not running; diff: 1 there is a difference, 2 it failed.
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <functional>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -12,19 +11,24 @@
 #include "bus_address.hpp"
 #include "client.hpp"
 #include "policy.hpp"
+#include "policy_source.hpp"
+#include "policy_toml.hpp"
 #include "render.hpp"
 
 namespace {
 
 using namespace sockaccel;
 
+constexpr int kDifference = 1, kDiffFailed = 2;  // as diff(1) has it
 constexpr int kNotRunning = 3;
 
 struct Options {
     std::string bus = "system";
     bool is_json = false;
     bool is_wide = false;
-    std::string file;
+    bool sees_all = false;
+    std::string root = "/";
+    std::string file;  // "": the whole search path
     std::string rule;  // "": all of them
 };
 
@@ -33,6 +37,10 @@ void print(const std::string& text) {
     if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
         throw std::runtime_error("write to standard output failed");
 }
+
+constexpr const char* kOthersAreHidden =
+    "the connections of other users: permission denied: run it as root, or start a polkit agent, "
+    "such as pkttyagent(1), for the action org.sockaccel1.inspect";
 
 ctl::Client connect(const Options& options, ctl::IfNotRunning what = ctl::IfNotRunning::fail) {
     return {BusAddress::parse(options.bus), what};
@@ -55,7 +63,9 @@ int rules(const Options& options) {
 }
 
 int connections(const Options& options) {
-    const ctl::ConnectionsReport report = connect(options).connections();
+    const ctl::ConnectionsReport report = connect(options).connections(options.sees_all);
+    if (options.sees_all && report.hidden > 0)
+        throw ctl::Denied(kOthersAreHidden);
     print(options.is_json ? connections_json(report) : connections_text(report, options.is_wide));
     return EXIT_SUCCESS;
 }
@@ -64,6 +74,12 @@ int reload(const Options& options) {
     const auto changes = connect_or_start(options).reload();
     print(options.is_json ? ctl::changes_json(changes) : ctl::changes_text(changes));
     return EXIT_SUCCESS;
+}
+
+int diff(const Options& options) {
+    const auto changes = connect(options).diff();
+    print(options.is_json ? ctl::changes_json(changes) : ctl::diff_text(changes));
+    return changes.empty() ? EXIT_SUCCESS : kDifference;
 }
 
 int pause(const Options& options) {
@@ -82,25 +98,64 @@ int probe(const Options& options) {
     return report.is_usable ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-int check_file(const Options& options) {
-    const Policy policy = read_policy(options.file);
-    print(options.is_json ? ctl::policy_json(options.file, policy)
-                          : ctl::policy_text(options.file, policy));
+PolicySource source_of(const Options& options) {
+    return options.file.empty() ? PolicySource::tree(options.root)
+                                : PolicySource::file(options.file);
+}
+
+int check_policy(const Options& options) {
+    const PolicySource source = source_of(options);
+    const EffectivePolicy effective = source.read();
+    for (const std::string& doubt : effective.doubts)
+        std::fprintf(stderr, "warning: sockacceld would refuse it: %s\n", doubt.c_str());
+    print(options.is_json ? ctl::policy_json(source.text(), effective)
+                          : ctl::policy_text(source.text(), effective));
+    return EXIT_SUCCESS;
+}
+
+int cat(const Options& options) {
+    const PolicySource source = source_of(options);
+    const EffectivePolicy effective = source.read();
+    print(options.is_json ? ctl::policy_json(source.text(), effective)
+                          : ctl::policy_toml(effective));
     return EXIT_SUCCESS;
 }
 
 int monitor(const Options& options) {
     auto client = connect(options);
-    client.monitor([] { std::fputs("waiting for events, end with Ctrl-C\n", stderr); },
-                   [&options](const ctl::EventReport& event) {
-                       print(options.is_json ? event_json(event) : event_text(event));
-                   });
+    const auto ready = [&options](bool sees_all) {
+        if (options.sees_all && !sees_all)
+            throw ctl::Denied(kOthersAreHidden);
+        std::fprintf(stderr, "waiting for events%s, end with Ctrl-C\n",
+                     sees_all ? "" : " of your own connections (--all: of all)");
+    };
+    client.monitor(options.sees_all, ready, [&options](const ctl::EventReport& event) {
+        print(options.is_json ? event_json(event) : event_text(event));
+    });
     return EXIT_SUCCESS;
+}
+
+using Command = int (*)(const Options&);
+
+int run(const Options& options, Command command) {
+    try {
+        return command(options);
+    } catch (const PolicyError& error) {
+        std::fprintf(stderr, "%s\n", error.what());
+    } catch (const ctl::InvalidPolicy& error) {
+        std::fprintf(stderr, "%s\n", error.what());
+    } catch (const ctl::NotRunning& error) {
+        std::fprintf(stderr, "sockaccelctl: %s\n", error.what());
+        return kNotRunning;
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "sockaccelctl: %s\n", error.what());
+    }
+    return command == diff ? kDiffFailed : EXIT_FAILURE;
 }
 
 int run(int argc, char** argv) {
     Options options;
-    std::function<int(const Options&)> command;
+    Command command = nullptr;
 
     CLI::App app("Looks at and steers sockacceld, which accelerates TCP connections on this host.",
                  "sockaccelctl");
@@ -111,32 +166,47 @@ int run(int argc, char** argv) {
         ->capture_default_str();
     app.add_flag("--json", options.is_json, "print JSON");
 
-    const auto add = [&](const char* name, const char* help, int (*act)(const Options&)) {
+    const auto add = [&](const char* name, const char* help, Command act) {
         auto* subcommand = app.add_subcommand(name, help);
         subcommand->callback([&command, act] { command = act; });
         return subcommand;
     };
     add("status", "how the service and its rules are doing", status);
     add("rules", "the rules, in deciding order", rules);
-    add("connections", "covered connections, and why they are not accelerated (root)", connections)
-        ->add_flag("--wide", options.is_wide, "with cgroups, socket cookies and users");
-    add("reload", "read the policy again (root)", reload);
-    add("pause", "leave everything, or one rule, to TCP until it is resumed (root)", pause)
+    const auto add_all = [&](CLI::App* subcommand) {
+        subcommand->add_flag("--all", options.sees_all,
+                             "those of all users, or fail (root, or by polkit)");
+    };
+    const auto add_root = [&](CLI::App* subcommand) {
+        subcommand->add_option("--root", options.root, "where etc/sockaccel.toml and the like are")
+            ->type_name("DIRECTORY")
+            ->capture_default_str();
+    };
+    auto* list =
+        add("connections", "covered connections, and why they are not accelerated", connections);
+    list->add_flag("--wide", options.is_wide, "with cgroups, socket cookies and users");
+    add_all(list);
+    add("reload", "read the policy again and put it in force (root, or by polkit)", reload);
+    add("diff", "what a reload would change (root, or by polkit)", diff);
+    add("pause", "leave everything, or one rule, to TCP until it is resumed (root, or by polkit)",
+        pause)
         ->add_option("RULE", options.rule, "the rule; none: everything");
-    add("resume", "end a pause (root)", resume)
+    add("resume", "end a pause (root, or by polkit)", resume)
         ->add_option("RULE", options.rule, "the rule; none: everything");
-    add("probe", "test what the kernel does with redirected data, now (root)", probe);
-    add("check", "say what a policy file means, or what is wrong with it; offline", check_file)
-        ->add_option("FILE", options.file, "the policy, such as /etc/sockaccel.toml")
-        ->required();
-    add("monitor", "show connections as they are paired, enrolled and left (root)", monitor);
+    add("probe", "test what the kernel does with redirected data, now (root, or by polkit)", probe);
+    auto* check =
+        add("check", "say what the policy means, or what is wrong with it; offline", check_policy);
+    check->add_option("FILE", options.file, "this file alone; none: the whole policy");
+    add_root(check);
+    add_root(add("cat", "the whole policy as one file, and where it comes from; offline", cat));
+    add_all(add("monitor", "show connections as they are paired, enrolled and left", monitor));
 
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     }
-    return command(options);
+    return run(options, command);
 }
 
 }  // namespace
@@ -144,15 +214,6 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
     try {
         return run(argc, argv);
-    } catch (const PolicyError& error) {
-        std::fprintf(stderr, "%s\n", error.what());
-        return EXIT_FAILURE;
-    } catch (const ctl::InvalidPolicy& error) {
-        std::fprintf(stderr, "%s\n", error.what());
-        return EXIT_FAILURE;
-    } catch (const ctl::NotRunning& error) {
-        std::fprintf(stderr, "sockaccelctl: %s\n", error.what());
-        return kNotRunning;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "sockaccelctl: %s\n", error.what());
         return EXIT_FAILURE;

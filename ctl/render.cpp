@@ -130,6 +130,19 @@ std::string paused_text(const std::vector<std::string>& paused) {
     return paused.front().empty() ? "everything" : joined(paused, "");
 }
 
+constexpr std::size_t kShownFiles = 3;
+
+std::string files_text(const std::vector<std::string>& files) {
+    if (files.empty())
+        return "no file";
+    const std::size_t shown = std::min(files.size(), kShownFiles);
+    std::string result = one_line(fmt::format(
+        "{}", fmt::join(files.begin(), files.begin() + static_cast<std::ptrdiff_t>(shown), ", ")));
+    if (files.size() > shown)
+        result += fmt::format(" and {} more", files.size() - shown);
+    return result;
+}
+
 constexpr const char* kNoRules = "no rules: nothing is accelerated, see sockaccel.toml(5)\n";
 
 // --- JSON
@@ -243,7 +256,7 @@ std::string status_text(const StatusReport& status) {
     std::string result = fmt::format(
         "sockaccel {} on Linux {}{}\n", one_line(status.version), one_line(status.kernel),
         status.kernel_state.empty() ? "" : " (" + one_line(status.kernel_state) + ")");
-    result += fmt::format("policy       {}, generation {}\n", one_line(status.policy_file),
+    result += fmt::format("policy       {}, generation {}\n", files_text(status.policy_files),
                           status.generation);
     result += fmt::format("connections  {} accelerated, {} in the kernel's table\n", live,
                           counted(status.pairs, "pair"));
@@ -281,7 +294,7 @@ std::string status_json(const StatusReport& status) {
     return dump({{"version", status.version},
                  {"kernel", status.kernel},
                  {"kernel_state", status.kernel_state},
-                 {"policy_file", status.policy_file},
+                 {"policy_files", status.policy_files},
                  {"generation", status.generation},
                  {"well", status.is_well()},
                  {"paused", status.paused},
@@ -364,6 +377,9 @@ std::string connections_text(const ConnectionsReport& report, bool is_wide) {
     if (report.omitted > 0)
         result +=
             fmt::format("{} more not shown: the list is too long for one answer\n", report.omitted);
+    if (report.hidden > 0)
+        result +=
+            fmt::format("{} more of other users: see them as root, or with --all\n", report.hidden);
     return result;
 }
 
@@ -371,7 +387,9 @@ std::string connections_json(const ConnectionsReport& report) {
     Json array = Json::array();
     for (const ConnectionReport& connection : report.connections)
         array.push_back(to_json(connection));
-    return dump({{"connections", std::move(array)}, {"omitted", report.omitted}});
+    return dump({{"connections", std::move(array)},
+                 {"omitted", report.omitted},
+                 {"hidden", report.hidden}});
 }
 
 std::string event_text(const EventReport& event) {
@@ -410,6 +428,8 @@ std::string event_json(const EventReport& event) {
         {"server_port", event.server_port},
         {"client_cookie", event.client_cookie},
         {"server_cookie", event.server_cookie},
+        {"client_uid", event.client_uid},
+        {"server_uid", event.server_uid},
         {"reason", event.reason},
         {"reason_text", event.reason_text}};
     return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -451,9 +471,14 @@ std::string changes_json(const std::vector<std::string>& changes) {
     return dump({{"changes", changes}});
 }
 
-std::string policy_text(const std::string& file, const Policy& policy) {
+std::string diff_text(const std::vector<std::string>& changes) {
+    return changes.empty() ? "" : changes_text(changes);
+}
+
+std::string policy_text(const std::string& source, const EffectivePolicy& effective) {
+    const Policy& policy = effective.policy;
     std::string result = fmt::format(
-        "{}: {}{}\nlimits: {} connections, {} of queued data\n", one_line(file),
+        "{}: {}{}\nlimits: {} connections, {} of queued data\n", one_line(source),
         counted(policy.rules.size(), "rule"), policy.rules.size() > 1 ? ", in deciding order" : "",
         policy.limits.connections, format_bytes(policy.limits.memory_bytes));
     std::size_t place = 0;
@@ -462,6 +487,8 @@ std::string policy_text(const std::string& file, const Policy& policy) {
         const auto line = [&result](const char* key, const std::string& value) {
             result += fmt::format("   {:<9} {}\n", key, one_line(value));
         };
+        if (effective.files.size() > 1)
+            line("from", effective.rules.at(rule.name).text());
         line("cgroups", joined(cgroups_of(rule), "-"));
         line("ports", joined(ports_of(rule), "every"));
         line("networks", joined(networks_of(rule), "-"));
@@ -476,13 +503,18 @@ std::string policy_text(const std::string& file, const Policy& policy) {
         if (!why.empty())
             line("refused:", why);
     }
+    for (const std::string& what : effective.overridden)
+        result += fmt::format("{}{}\n", &what == &effective.overridden.front() ? "\n" : "",
+                              one_line(what));
     return result;
 }
 
-std::string policy_json(const std::string& file, const Policy& policy) {
+std::string policy_json(const std::string& source, const EffectivePolicy& effective) {
+    const Policy& policy = effective.policy;
     Json rules = Json::array();
     for (const Rule& rule : policy.rules)
         rules.push_back({{"name", rule.name},
+                         {"origin", effective.rules.at(rule.name).text()},
                          {"action", to_string(rule.action)},
                          {"priority", rule.priority},
                          {"cgroups", cgroups_of(rule)},
@@ -492,7 +524,10 @@ std::string policy_json(const std::string& file, const Policy& policy) {
                          {"queue_bytes", rule.queue_bytes},
                          {"prove_usec", microseconds(rule.prove).count()},
                          {"refusal", refusal(rule, KernelVerdict{})}});
-    return dump({{"file", file},
+    return dump({{"source", source},
+                 {"files", effective.files},
+                 {"overridden", effective.overridden},
+                 {"doubts", effective.doubts},
                  {"limits",
                   {{"connections", policy.limits.connections},
                    {"memory_bytes", policy.limits.memory_bytes}}},

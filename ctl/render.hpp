@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "policy.hpp"
+#include "policy_source.hpp"
 #include "report.hpp"
 
 namespace sockaccel::ctl {
@@ -34,9 +34,12 @@ namespace sockaccel::ctl {
 [[nodiscard]] std::string changes_text(const std::vector<std::string>& changes);
 [[nodiscard]] std::string changes_json(const std::vector<std::string>& changes);
 
+// What a reload would change.
+[[nodiscard]] std::string diff_text(const std::vector<std::string>& changes);
+
 // What a policy means: limits, and the rules in deciding order, those with the reason that most
-// kernels make refused.
-[[nodiscard]] std::string policy_text(const std::string& file, const Policy& policy);
-[[nodiscard]] std::string policy_json(const std::string& file, const Policy& policy);
+// kernels make refused. `source` is what it is called.
+[[nodiscard]] std::string policy_text(const std::string& source, const EffectivePolicy& effective);
+[[nodiscard]] std::string policy_json(const std::string& source, const EffectivePolicy& effective);
 
 }  // namespace sockaccel::ctl

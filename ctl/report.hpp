@@ -35,8 +35,9 @@ struct RuleReport {
 };
 
 struct StatusReport {
-    std::string version, kernel, policy_file;
-    std::string kernel_state;  // testing, usable, unusable
+    std::string version, kernel;
+    std::vector<std::string> policy_files;  // that the policy in force was read from
+    std::string kernel_state;               // testing, usable, unusable
     std::uint32_t generation = 0;
     std::vector<RuleReport> rules;  // in deciding order
     std::uint32_t pairs = 0;
@@ -76,6 +77,7 @@ struct ConnectionReport {
 struct ConnectionsReport {
     std::vector<ConnectionReport> connections;
     std::uint32_t omitted = 0;  // that did not fit into the answer
+    std::uint32_t hidden = 0;   // of other users, which the caller may not see
 };
 
 struct EventReport {
@@ -83,6 +85,7 @@ struct EventReport {
     std::string client_address, server_address;
     std::uint16_t client_port = 0, server_port = 0;
     std::uint64_t client_cookie = 0, server_cookie = 0;
+    std::uint32_t client_uid = 0, server_uid = 0;
     std::chrono::microseconds monotonic{};         // CLOCK_MONOTONIC
     std::chrono::system_clock::time_point time{};  // the same moment
 };

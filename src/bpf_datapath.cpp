@@ -17,11 +17,15 @@
 #include <map>
 #include <numeric>
 #include <set>
+#include <stdexcept>
+#include <string_view>
 
 #include "event_loop.hpp"
 #include "fd.hpp"
 #include "kernel_support.hpp"
+#include "legacy_file.hpp"
 #include "log.hpp"
+#include "predecessor.hpp"
 #include "sockaccel.h"
 #include "sockaccel.skel.h"
 #include "witness.hpp"
@@ -39,6 +43,9 @@ struct Destroy {
 
 // Also connections that are not enrolled have a place there, and least recently used ones give way.
 constexpr std::uint32_t kLeastHalves = 16384;
+
+// A program of others on each of many cgroups is named this often.
+constexpr std::size_t kMostForeignBelow = 64;
 
 using Skeleton = std::unique_ptr<sockaccel_bpf, Destroy<sockaccel_bpf__destroy>>;
 using Link = std::unique_ptr<bpf_link, Destroy<bpf_link__destroy>>;
@@ -59,7 +66,10 @@ int keep_message(libbpf_print_level level, const char* format, va_list arguments
     return length;
 }
 
-Skeleton load(const Limits& limits) {
+// --- the object and what it takes over
+// ------------------------------------------------------------------------------
+
+Skeleton open_object() {
     libbpf_set_print(keep_message);
     if (const std::vector<std::string> missing = missing_kernel_support(); !missing.empty()) {
         std::string text = "kernel " + kernel_release() + " lacks what sockaccel needs:";
@@ -71,16 +81,121 @@ Skeleton load(const Limits& limits) {
     Skeleton skeleton(sockaccel_bpf__open());
     if (!skeleton)
         throw Unsupported("cannot open the embedded BPF object: " + libbpf_messages);
-    const std::uint32_t connections = limits.connections;
-    bpf_map__set_max_entries(skeleton->maps.pairs, connections);
-    bpf_map__set_max_entries(skeleton->maps.free_slots, connections);
-    bpf_map__set_max_entries(skeleton->maps.sockets, 2 * connections);
-    bpf_map__set_max_entries(skeleton->maps.halves, std::max(2 * connections, kLeastHalves));
-    if (const int error = sockaccel_bpf__load(skeleton.get()); error != 0)
+    // From 6.1 on; before that, what is below a covered cgroup is not looked at.
+    bpf_program__set_autoload(skeleton->progs.sa_attached,
+                              libbpf_find_vmlinux_btf_id("cgroup", BPF_TRACE_ITER) > 0);
+    return skeleton;
+}
+
+void set_sizes(const sockaccel_bpf& skeleton, std::uint32_t connections) {
+    bpf_map__set_max_entries(skeleton.maps.pairs, connections);
+    bpf_map__set_max_entries(skeleton.maps.free_slots, connections);
+    bpf_map__set_max_entries(skeleton.maps.sockets, 2 * connections);
+    bpf_map__set_max_entries(skeleton.maps.halves, std::max(2 * connections, kLeastHalves));
+}
+
+void load(sockaccel_bpf& skeleton) {
+    if (const int error = sockaccel_bpf__load(&skeleton); error != 0)
         throw Unsupported("kernel " + kernel_release() + " refuses the BPF programs (" +
                           std::strerror(-error) + "):\n" + libbpf_messages);
-    skeleton->bss->control.max_pairs = connections;
-    return skeleton;
+}
+
+constexpr const char* kLeave = "leave";
+constexpr const char* kLegacy = "legacy";
+constexpr std::string_view kLinkPrefix = "link.";
+
+std::string link_name(std::uint64_t cgroup) {
+    return std::string(kLinkPrefix) + std::to_string(cgroup);
+}
+
+// Under which name the store has the map; "": each daemon makes its own.
+std::string stored_name(const sockaccel_bpf& skeleton, const bpf_map* map) {
+    if (map == skeleton.maps.bss)
+        return "map.control";
+    if (bpf_map__is_internal(map) || map == skeleton.maps.once || map == skeleton.maps.own_sockets)
+        return "";
+    return std::string("map.") + bpf_map__name(map);
+}
+
+template <typename Act>
+void for_each_stored_map(const sockaccel_bpf& skeleton, Act act) {
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, skeleton.obj) {
+        if (const std::string name = stored_name(skeleton, map); !name.empty())
+            act(map, name);
+    }
+}
+
+bpf_map_info info_of(int map, const std::string& name) {
+    bpf_map_info info{};
+    std::uint32_t size = sizeof info;
+    check(bpf_obj_get_info_by_fd(map, &info, &size), "look at " + name);
+    return info;
+}
+
+int stored_fd(const FdStore& store, const std::string& name) {
+    const int fd = store.get(name);
+    if (fd < 0)
+        throw std::runtime_error(name + " is missing");
+    return fd;
+}
+
+void expect_alike(const bpf_map* map, int stored, const std::string& name) {
+    const bpf_map_info info = info_of(stored, name);
+    if (info.type != bpf_map__type(map) || info.key_size != bpf_map__key_size(map) ||
+        info.value_size != bpf_map__value_size(map) ||
+        info.max_entries != bpf_map__max_entries(map) || info.map_flags != bpf_map__map_flags(map))
+        throw std::runtime_error(name + " is of another kind or size");
+}
+
+// Has each map load() take the one in the store. Throws, and changes nothing that matters to a
+// start without them, if they are not all there, and just as they have to be.
+Inheritance take_over(const sockaccel_bpf& skeleton, const FdStore& store) {
+    if (store.is_mixed())
+        throw std::runtime_error("it is of another version");
+    set_sizes(skeleton, info_of(stored_fd(store, "map.pairs"), "map.pairs").max_entries);
+    for_each_stored_map(skeleton, [&](const bpf_map* map, const std::string& name) {
+        expect_alike(map, stored_fd(store, name), name);
+    });
+
+    const __u32 only = 0;
+    sa_control control{};
+    check(bpf_map_lookup_elem(store.get("map.control"), &only, &control), "read map.control");
+    static_cast<void>(stored_fd(store, kLeave));
+    const LegacyFile legacy(stored_fd(store, kLegacy));
+    Inheritance inheritance{legacy.read(control.generation), control.drain_rules,
+                            control.paused_rules};
+    for_each_stored_map(skeleton, [&](bpf_map* map, const std::string& name) {
+        check_negative(bpf_map__reuse_fd(map, store.get(name)), "take over " + name);
+    });
+    return inheritance;
+}
+
+std::optional<Inheritance> inherit(const sockaccel_bpf& skeleton, const FdStore& store) {
+    if (store.size() == 0)
+        return {};
+    try {
+        return take_over(skeleton, store);
+    } catch (const std::runtime_error& error) {
+        log::warning(std::string("what the daemon before left is not carried on, but taken back to "
+                                 "plain TCP: ") +
+                     error.what());
+        return {};
+    }
+}
+
+template <typename Key, typename Act>
+void for_each_key(const bpf_map* map, std::size_t most, Act act) {
+    Key key{};
+    int error = bpf_map__get_next_key(map, nullptr, &key, sizeof key);
+    for (std::size_t seen = 0; error == 0 && seen < most; seen++) {  // it may change meanwhile
+        act(key);
+        error = bpf_map__get_next_key(map, &key, &key, sizeof key);
+    }
+}
+
+Fd duplicate(int fd, const std::string& name) {
+    return Fd(check(::fcntl(fd, F_DUPFD_CLOEXEC, 0), "duplicate " + name));
 }
 
 template <typename T>
@@ -210,7 +325,7 @@ ConnectionEnd end_of(const sa_report& report) {
     end.cookie = from.claim.cookie;
     end.cgroup = from.cgroup;
     end.netns = from.netns;
-    end.uid = from.uid;
+    end.uid = from.claim.uid;
     end.local = address_of(from.claim.tuple.local);
     end.remote = address_of(from.claim.tuple.remote);
     end.local_port = from.claim.tuple.local_port;
@@ -231,6 +346,8 @@ Connection connection_of(const sa_report& client, const sa_report& server) {
     connection.client = end_of(client);
     connection.server = end_of(server);
     connection.reason = reason_of(client.end.reason);
+    if (SA_IS_UNPAIRED(client.end.reason) || SA_IS_UNPAIRED(server.end.reason))
+        connection.state = ConnectionState::unpaired;
     switch (client.pair_state) {
         case SA_JOINING:
         case SA_OPENING:
@@ -264,6 +381,8 @@ ConnectionEvent event_of(const sa_event& from) {
     event.reason = reason_of(from.reason);
     event.client_cookie = from.cookie[SA_CLIENT];
     event.server_cookie = from.cookie[SA_SERVER];
+    event.client_uid = from.client_uid;
+    event.server_uid = from.server_uid;
     event.client = address_of(from.client.local);
     event.server = address_of(from.client.remote);
     event.client_port = from.client.local_port;
@@ -275,8 +394,18 @@ ConnectionEvent event_of(const sa_event& from) {
 }  // namespace
 
 struct BpfDatapath::State {
-    State(const Limits& limits, std::filesystem::path cgroup_root);
+    struct Wanted {  // a cgroup that has to have a link
+        std::string path;
+        Fd directory;
+    };
 
+    State(const Limits& limits, std::filesystem::path cgroup_root, FdStore& store,
+          std::chrono::milliseconds patience);
+
+    void load_programs(const Limits& limits, std::chrono::milliseconds patience);
+    void fill_store();
+    void take_over_links();
+    void take_over_tables();
     void learn_from_own_socket();
     void write_ports(const std::vector<RuleMask>& masks, std::uint32_t half);
     void write_networks(const std::vector<NetworkEntry>& entries, std::uint32_t half);
@@ -286,39 +415,45 @@ struct BpfDatapath::State {
     [[nodiscard]] std::uint32_t hazards_to_watch(const Membership& membership) const;
     void write_cgroups(const std::map<std::uint64_t, RuleMask>& rules_of, std::uint32_t half);
     [[nodiscard]] std::map<std::uint32_t, sa_program> programs_of_others() const;
-    void attach(const std::string& path, std::vector<std::string>& failures);
+    [[nodiscard]] std::vector<sa_attachment> attached_below(const std::string& path) const;
+    [[nodiscard]] std::map<std::uint64_t, Wanted> open_cgroups(
+        const std::vector<std::string>& paths, std::vector<std::string>& failures) const;
+    void retire_all_but(const std::map<std::uint64_t, Wanted>& wanted);
+    void drop_retired();
+    void attach(std::uint64_t id, const Wanted& cgroup, std::vector<std::string>& failures);
 
     [[nodiscard]] sa_control& control() const { return skeleton->bss->control; }
     [[nodiscard]] std::uint32_t live_half() const { return control().generation & 1; }
 
-    struct Attached {
-        std::uint64_t id = 0;
-        Link link;
-    };
-
     std::filesystem::path root;
+    FdStore& store;
     Skeleton skeleton;
-    Witness witness{*skeleton->obj};
+    std::optional<Inheritance> inheritance;
+    Witness witness{*skeleton->obj, store};
     Link enrol, revisit, tend, list, learn, inventory;
     Ring ring;
     bool pass_wanted = false;
     const std::function<void(const ConnectionEvent&)>* sink = nullptr;
-    std::optional<std::pair<std::vector<PlannedRule>, Limits>>
-        staged;  // for the next set_membership()
+    std::optional<std::pair<Legacy, Limits>> staged;  // for the next set_membership()
     std::vector<PlannedRule> rules_in_force;
-    std::array<std::vector<Network>, 2> networks;  // what each half of the map holds
+    std::uint32_t wanted_connections = 0;
+    std::array<std::vector<sa_network_key>, 2> networks;  // what each half of the map holds
     std::array<std::set<std::uint64_t>, 2> cgroups;
     std::vector<std::string> wanted_links;
-    std::map<std::string, Attached> links;  // those that could be attached
-    std::vector<Link> retired;  // not wanted any more, but pairs that leave may need their program
+    std::map<std::uint64_t, std::string> foreign_paths;  // of cgroups with programs of others
+    // By the cgroup's id; the links themselves are in the store.
+    std::set<std::uint64_t> links;
+    std::set<std::uint64_t> retired;  // not wanted any more, but pairs that leave may need them
 };
 
-BpfDatapath::State::State(const Limits& limits, std::filesystem::path cgroup_root)
-    : root(std::move(cgroup_root)), skeleton(load(limits)) {
+BpfDatapath::State::State(const Limits& limits, std::filesystem::path cgroup_root,
+                          FdStore& the_store, std::chrono::milliseconds patience)
+    : root(std::move(cgroup_root)), store(the_store), skeleton(open_object()) {
+    load_programs(limits, patience);
     const auto& maps = skeleton->maps;
     const auto& programs = skeleton->progs;
 
-    const __u32 slot = 0;
+    const __u32 slot = 0;  // SA_PROGRAM_GATE; for connections that there are it changes in one step
     const int gate = bpf_program__fd(programs.sa_gate);
     check(bpf_map__update_elem(maps.programs, &slot, sizeof slot, &gate, sizeof gate, BPF_ANY),
           "put the gate into its program array");
@@ -334,6 +469,12 @@ BpfDatapath::State::State(const Limits& limits, std::filesystem::path cgroup_roo
     inventory = owned(bpf_program__attach_iter(programs.sa_inventory, nullptr),
                       "attach the iterator sa_inventory");
     learn_from_own_socket();
+    if (inheritance) {
+        take_over_links();
+        take_over_tables();
+    } else {
+        fill_store();
+    }
 
     ring.reset(ring_buffer__new(
         bpf_map__fd(maps.work),
@@ -355,6 +496,62 @@ BpfDatapath::State::State(const Limits& limits, std::filesystem::path cgroup_roo
                        },
                        this),
                    "open the event ring");
+}
+
+void BpfDatapath::State::load_programs(const Limits& limits, std::chrono::milliseconds patience) {
+    inheritance = inherit(*skeleton, store);
+    if (!inheritance) {
+        clear_away(store, patience);
+        set_sizes(*skeleton, limits.connections);
+    }
+    load(*skeleton);
+    if (inheritance)
+        control().events_wanted = 0;  // by whoever listened to the daemon before
+    else
+        control().max_pairs = limits.connections;
+}
+
+// Nothing is attached yet: if this is cut short, there is nothing to be carried on.
+void BpfDatapath::State::fill_store() {
+    for_each_stored_map(*skeleton, [this](const bpf_map* map, const std::string& name) {
+        store.put(name, duplicate(bpf_map__fd(map), name));
+    });
+    store.put(kLegacy, LegacyFile::make());
+    bpf_iter_link_info info{};
+    info.map.map_fd = static_cast<__u32>(bpf_map__fd(skeleton->maps.once));
+    bpf_link_create_opts options{};
+    options.sz = sizeof options;
+    options.iter_info = &info;
+    options.iter_info_len = sizeof info;
+    store.put(kLeave, Fd(check_negative(bpf_link_create(bpf_program__fd(skeleton->progs.sa_leave),
+                                                        0, BPF_TRACE_ITER, &options),
+                                        "attach the iterator sa_leave")));
+}
+
+// Each has the new program in one step, and the store need not hear of it.
+void BpfDatapath::State::take_over_links() {
+    check_negative(
+        bpf_link_update(store.get(kLeave), bpf_program__fd(skeleton->progs.sa_leave), nullptr),
+        "take over the iterator sa_leave");
+    const int program = bpf_program__fd(skeleton->progs.sa_pair_ends);
+    for (const std::string& name : store.names()) {
+        if (!name.starts_with(kLinkPrefix))
+            continue;
+        if (bpf_link_update(store.get(name), program, nullptr) == 0)
+            links.insert(std::stoull(name.substr(kLinkPrefix.size())));
+        else  // its cgroup is gone
+            store.remove(name);
+    }
+}
+
+void BpfDatapath::State::take_over_tables() {
+    rules_in_force = inheritance->legacy.rules;
+    for_each_key<sa_network_key>(
+        skeleton->maps.networks, 2 * SA_MAX_NETWORKS,
+        [this](const sa_network_key& key) { networks[key.half & 1].push_back(key); });
+    for_each_key<sa_cgroup_key>(
+        skeleton->maps.cgroups, 2 * SA_MAX_CGROUPS,
+        [this](const sa_cgroup_key& key) { cgroups[key.half & 1].insert(key.id); });
 }
 
 // An ordinary socket's sk_data_ready is what a socket that the kernel itself reads does not have.
@@ -387,18 +584,15 @@ void BpfDatapath::State::write_ports(const std::vector<RuleMask>& masks, std::ui
 void BpfDatapath::State::write_networks(const std::vector<NetworkEntry>& entries,
                                         std::uint32_t half) {
     const bpf_map* map = skeleton->maps.networks;
-    for (const Network& network : networks[half]) {
-        const sa_network_key key = network_key(network, half);
-        check(bpf_map__delete_elem(map, &key, sizeof key, 0),
-              "forget the network " + network.text());
-    }
+    for (const sa_network_key& key : networks[half])
+        check(bpf_map__delete_elem(map, &key, sizeof key, 0), "forget a network");
     networks[half].clear();
     for (const NetworkEntry& entry : entries) {
         const sa_network_key key = network_key(entry.network, half);
         check(
             bpf_map__update_elem(map, &key, sizeof key, &entry.rules, sizeof entry.rules, BPF_ANY),
             "write the network " + entry.network.text());
-        networks[half].push_back(entry.network);
+        networks[half].push_back(key);
     }
 }
 
@@ -411,7 +605,7 @@ void BpfDatapath::State::write_rules() {
     for (sa_rule& rule : rules)
         rule.active = 0;
     std::size_t rank = 0;
-    for (const PlannedRule& planned : staged->first) {
+    for (const PlannedRule& planned : staged->first.rules) {
         sa_rule& rule = rules[index_of(planned.id)];
         if (to.rules[index_of(planned.id)].active == 0)
             clear_counters(planned.id);
@@ -435,10 +629,7 @@ void BpfDatapath::State::write_rules() {
     to.bypass_rules = bypass;
     to.budget_bytes = staged->second.memory_bytes;
     to.max_pairs = std::min(staged->second.connections, bpf_map__max_entries(skeleton->maps.pairs));
-    if (to.max_pairs < staged->second.connections)
-        log::warning("limits.connections = " + std::to_string(staged->second.connections) +
-                     " takes effect at the next start; until then it is " +
-                     std::to_string(to.max_pairs));
+    wanted_connections = staged->second.connections;
 }
 
 // For an id that another rule may have had before.
@@ -456,13 +647,10 @@ void BpfDatapath::State::forget_proofs(RuleMask rules) {
         return;
     const bpf_map* map = skeleton->maps.proofs;
     std::vector<sa_proof_key> stale;
-    sa_proof_key key{};
-    int error = bpf_map__get_next_key(map, nullptr, &key, sizeof key);
-    for (int seen = 0; error == 0 && seen < 2 * SA_MAX_PROOFS; seen++) {  // it may change
+    for_each_key<sa_proof_key>(map, 2 * SA_MAX_PROOFS, [&](const sa_proof_key& key) {
         if (key.rule < SA_MAX_RULES && (rules >> key.rule & 1) != 0)
             stale.push_back(key);
-        error = bpf_map__get_next_key(map, &key, &key, sizeof key);
-    }
+    });
     for (const sa_proof_key& each : stale)
         bpf_map__delete_elem(map, &each, sizeof each, 0);  // it may have given way meanwhile
 }
@@ -473,7 +661,7 @@ std::uint32_t BpfDatapath::State::hazards_to_watch(const Membership& membership)
     for (const auto& [id, rules] : membership.rules_of)
         present |= rules;
     std::uint32_t hazards = 0;
-    for (const PlannedRule& planned : staged ? staged->first : rules_in_force)
+    for (const PlannedRule& planned : staged ? staged->first.rules : rules_in_force)
         if (planned.rule.action == Action::accelerate && (present & mask_of(planned.id)) != 0)
             hazards |= (kWatchable & ~tolerate_bits(planned.rule)) | SA_HAZARD_OOB;
     return hazards;
@@ -498,41 +686,74 @@ void BpfDatapath::State::write_cgroups(const std::map<std::uint64_t, RuleMask>& 
     });
 }
 
-// A path may have become another cgroup since: the link goes with the old one.
-void BpfDatapath::State::attach(const std::string& path, std::vector<std::string>& failures) {
-    const std::filesystem::path directory = root / path;
-    const Fd cgroup(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!cgroup) {
-        if (errno != ENOENT)  // gone meanwhile: the cgroup tree will say so, too
+// A path may have become another cgroup since it was last looked at: the id tells.
+std::map<std::uint64_t, BpfDatapath::State::Wanted> BpfDatapath::State::open_cgroups(
+    const std::vector<std::string>& paths, std::vector<std::string>& failures) const {
+    std::map<std::uint64_t, Wanted> cgroups_to_link;
+    for (const std::string& path : paths) {
+        const std::filesystem::path directory = root / path;
+        Fd cgroup(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        struct stat status {};
+        if (cgroup) {
+            check(::fstat(cgroup.get(), &status), "stat " + directory.string());
+            cgroups_to_link[status.st_ino] = {path, std::move(cgroup)};
+        } else if (errno != ENOENT) {  // gone meanwhile: the cgroup tree will say so, too
             failures.push_back("cgroup /" + path + ": cannot open it: " + std::strerror(errno));
-        links.erase(path);
-        return;
+        }
     }
-    struct stat status {};
-    check(::fstat(cgroup.get(), &status), "stat " + directory.string());
-    if (const auto found = links.find(path);
-        found != links.end() && found->second.id == status.st_ino)
-        return;
-    Link link(bpf_program__attach_cgroup(skeleton->progs.sa_pair_ends, cgroup.get()));
-    if (!link) {
-        failures.push_back("cgroup /" + path +
-                           ": cannot attach the sock_ops program: " + std::strerror(errno));
-        links.erase(path);
-        return;
-    }
-    links[path] = {status.st_ino, std::move(link)};
+    return cgroups_to_link;
 }
 
-BpfDatapath::BpfDatapath(const Limits& limits, std::filesystem::path cgroup_root)
-    : state_(std::make_unique<State>(limits, std::move(cgroup_root))) {}
+// A leaving pair's reader may have to be woken by the program on its cgroup: see enum sa_meeting.
+void BpfDatapath::State::retire_all_but(const std::map<std::uint64_t, Wanted>& wanted) {
+    std::erase_if(links, [&](std::uint64_t id) {
+        if (wanted.contains(id))
+            return false;
+        retired.insert(id);
+        return true;
+    });
+    if (control().slots_busy == 0)
+        drop_retired();
+}
+
+void BpfDatapath::State::drop_retired() {
+    for (const std::uint64_t id : std::exchange(retired, {}))
+        store.remove(link_name(id));
+}
+
+void BpfDatapath::State::attach(std::uint64_t id, const Wanted& cgroup,
+                                std::vector<std::string>& failures) {
+    if (links.contains(id))
+        return;
+    if (retired.erase(id) == 0) {
+        Fd link(bpf_link_create(bpf_program__fd(skeleton->progs.sa_pair_ends),
+                                cgroup.directory.get(), BPF_CGROUP_SOCK_OPS, nullptr));
+        if (!link) {
+            failures.push_back("cgroup /" + cgroup.path +
+                               ": cannot attach the sock_ops program: " + std::strerror(errno));
+            return;
+        }
+        store.put(link_name(id), std::move(link));
+    }
+    links.insert(id);
+}
+
+BpfDatapath::BpfDatapath(const Limits& limits, std::filesystem::path cgroup_root, FdStore& store,
+                         std::chrono::milliseconds patience)
+    : state_(std::make_unique<State>(limits, std::move(cgroup_root), store, patience)) {}
 
 BpfDatapath::~BpfDatapath() = default;
 
-void BpfDatapath::set_tables(const Tables& tables, const Limits& limits) {
+std::optional<Inheritance> BpfDatapath::inheritance() {
+    return state_->inheritance;
+}
+
+void BpfDatapath::set_tables(const Tables& tables, const Limits& limits,
+                             const KernelVerdict& verdict) {
     const std::uint32_t aside = !state_->live_half();
     state_->write_ports(tables.ports, aside);
     state_->write_networks(tables.networks, aside);
-    state_->staged = {tables.rules, limits};
+    state_->staged = {{tables.rules, verdict}, limits};
 }
 
 std::vector<std::string> BpfDatapath::set_membership(const Membership& membership) {
@@ -543,30 +764,27 @@ std::vector<std::string> BpfDatapath::set_membership(const Membership& membershi
     // Before a socket is covered that nobody watches; less only when none is.
     state_->witness.watch(state_->witness.watched() | hazards);
 
-    // A leaving pair's reader may have to be woken by the program on its cgroup: see enum
-    // sa_meeting.
-    const bool has_pairs = state_->control().slots_busy > 0;
-    for (auto at = state_->links.begin(); at != state_->links.end();) {
-        if (std::ranges::binary_search(membership.links, at->first)) {
-            ++at;
-            continue;
-        }
-        if (has_pairs)
-            state_->retired.push_back(std::move(at->second.link));
-        at = state_->links.erase(at);
-    }
+    const auto wanted = state_->open_cgroups(membership.links, failures);
+    state_->retire_all_but(wanted);
     state_->write_cgroups(membership.rules_of, half);
     if (swap) {
+        LegacyFile(state_->store.get(kLegacy))
+            .write(state_->control().generation + 1, state_->staged->first);
         state_->write_rules();
         __atomic_fetch_add(&state_->control().generation, 1, __ATOMIC_SEQ_CST);
         __atomic_store_n(&state_->control().revisit, 1, __ATOMIC_SEQ_CST);
-        state_->rules_in_force = std::move(state_->staged->first);
+        state_->rules_in_force = std::move(state_->staged->first.rules);
         state_->staged.reset();
     }
     state_->wanted_links = membership.links;
-    for (const std::string& path : membership.links)
-        state_->attach(path, failures);
+    for (const auto& [id, cgroup] : wanted)
+        state_->attach(id, cgroup, failures);
     state_->witness.watch(hazards);
+    if (state_->wanted_connections > state_->control().max_pairs)
+        failures.push_back("limits.connections = " + std::to_string(state_->wanted_connections) +
+                           " takes effect when the service has been stopped and is started; until "
+                           "then it is " +
+                           std::to_string(state_->control().max_pairs));
     return failures;
 }
 
@@ -583,7 +801,7 @@ bool BpfDatapath::witness_watches() {
     return state_->witness.can_watch();
 }
 
-PassResult BpfDatapath::pass() {
+PassResult BpfDatapath::pass(Pass kind) {
     sa_control& control = state_->control();
     __atomic_store_n(&control.work_raised, 0, __ATOMIC_SEQ_CST);
     control.next_look_ns = 0;
@@ -591,14 +809,15 @@ PassResult BpfDatapath::pass() {
     control.leaving = 0;
     if (__atomic_exchange_n(&control.revisit, 0, __ATOMIC_SEQ_CST) != 0)
         run(state_->revisit, "revisit the evicted ends");
-    run(state_->enrol, "look at the candidates");
+    if (kind == Pass::all)
+        run(state_->enrol, "look at the candidates");
     const bool pressed = control.pressure != 0;
     run(state_->tend, "look at the pairs");
     if (pressed)
         control.pressure = 0;
 
     if (control.leaving == 0)
-        state_->retired.clear();
+        state_->drop_retired();
 
     PassResult result;
     if (control.next_look_ns != 0)
@@ -631,7 +850,10 @@ std::vector<Connection> BpfDatapath::connections() {
     for (std::size_t at = 0; at + sizeof(sa_report) <= bytes.size(); at += sizeof(sa_report)) {
         sa_report report{};
         std::memcpy(&report, bytes.data() + at, sizeof report);
-        ends[{report.end.key.client_isn, report.end.key.server_isn}][report.end.role & 1] = report;
+        auto& end =
+            ends[{report.end.key.client_isn, report.end.key.server_isn}][report.end.role & 1];
+        if (!end || end->end.matched == 0)  // two may claim to be it
+            end = report;
     }
     std::vector<Connection> connections;
     for (const auto& [key, pair] : ends) {
@@ -693,32 +915,84 @@ std::map<std::uint32_t, sa_program> BpfDatapath::State::programs_of_others() con
     return others;
 }
 
-std::vector<std::string> BpfDatapath::foreign() {
+// What is attached to this cgroup and to those below it, in one go: they may be many.
+std::vector<sa_attachment> BpfDatapath::State::attached_below(const std::string& path) const {
+    const Fd cgroup(::open((root / path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!cgroup || !bpf_program__autoload(skeleton->progs.sa_attached))
+        return {};
+    bpf_iter_link_info info{};
+    info.cgroup.order = BPF_CGROUP_ITER_DESCENDANTS_PRE;
+    info.cgroup.cgroup_fd = static_cast<__u32>(cgroup.get());
+    bpf_iter_attach_opts options{};
+    options.sz = sizeof options;
+    options.link_info = &info;
+    options.link_info_len = sizeof info;
+    const Link link = owned(bpf_program__attach_iter(skeleton->progs.sa_attached, &options),
+                            "attach the iterator sa_attached to cgroup /" + path);
+    const std::string bytes = run(link, "list the programs below cgroup /" + path);
+    std::vector<sa_attachment> all(bytes.size() / sizeof(sa_attachment));
+    std::memcpy(all.data(), bytes.data(), all.size() * sizeof(sa_attachment));
+    return all;
+}
+
+std::vector<std::string> BpfDatapath::foreign(const PathOfCgroup& path_of) {
     const auto others = state_->programs_of_others();
-    std::set<std::string> cgroups;  // with those above
+    using Place = std::pair<std::string, std::uint32_t>;  // a cgroup, and a program there
+    std::set<Place> places;
+    std::set<std::uint32_t> placed;
+    const auto place = [&](const std::string& cgroup, std::uint32_t id) {
+        if (others.contains(id)) {
+            places.emplace(cgroup, id);
+            placed.insert(id);
+        }
+    };
     for (const std::string& path : state_->wanted_links)
         for (std::string at = path;; at = std::filesystem::path(at).parent_path()) {
-            cgroups.insert(at);
+            for (const std::uint32_t id : sock_ops_on(state_->root / at, 0))
+                place(at, id);
             if (at.empty())
                 break;
         }
 
-    std::vector<std::string> lines;
-    std::set<std::uint32_t> placed;
-    for (const std::string& cgroup : cgroups)
-        for (const std::uint32_t id : sock_ops_on(state_->root / cgroup, 0)) {
-            if (!others.contains(id))
+    // Those below run first, for some of the same connections.
+    std::set<Place> below;
+    std::map<std::uint64_t, std::string> paths;
+    const bool has_sock_ops = std::ranges::any_of(
+        others, [](const auto& one) { return one.second.type == BPF_PROG_TYPE_SOCK_OPS; });
+    for (const std::string& path : has_sock_ops ? state_->wanted_links : std::vector<std::string>{})
+        for (const auto& [cgroup, id, reserved] : state_->attached_below(path)) {
+            if (!others.contains(id) || below.size() > kMostForeignBelow)
                 continue;
-            placed.insert(id);
-            lines.push_back(title("sock_ops", id, others) + " on cgroup /" + cgroup);
+            const auto known = state_->foreign_paths.find(cgroup);
+            paths[cgroup] = known != state_->foreign_paths.end() ? known->second : path_of(cgroup);
+            if (const Place here(paths[cgroup], id); !places.contains(here))
+                below.insert(here);
         }
+    const bool are_all_named = below.size() <= kMostForeignBelow;
+    if (!are_all_named)
+        below.erase(std::prev(below.end()));
+    for (const auto& [cgroup, id] : below)
+        place(cgroup, id);
+    state_->foreign_paths = std::move(paths);
+
+    std::vector<std::string> lines;
+    for (const auto& [cgroup, id] : places)
+        lines.push_back(title("sock_ops", id, others) + " on cgroup /" + cgroup);
+    if (!are_all_named)
+        lines.push_back("sock_ops programs in more than " + std::to_string(kMostForeignBelow) +
+                        " places below those cgroups");
     // In a container the topmost cgroup that can be seen may have others above it.
     for (const std::string& path : state_->wanted_links)
         for (const std::uint32_t id : sock_ops_on(state_->root / path, BPF_F_QUERY_EFFECTIVE))
             if (others.contains(id) && placed.insert(id).second)
                 lines.push_back(title("sock_ops", id, others) + " on a cgroup above the root");
+    // Sockets may keep the stub of a daemon before this one, and the kernel its gate for a moment.
+    const auto is_of_predecessor = [this](std::string_view name) {
+        return name == bpf_program__name(state_->skeleton->progs.sa_stub) ||
+               name == bpf_program__name(state_->skeleton->progs.sa_gate);
+    };
     for (const auto& [id, program] : others)
-        if (program.type == BPF_PROG_TYPE_SK_MSG)
+        if (program.type == BPF_PROG_TYPE_SK_MSG && !is_of_predecessor(program.name))
             lines.push_back(title("sk_msg", id, others));
     return lines;
 }

@@ -34,6 +34,8 @@ std::string_view text_of(Reason reason) {
 
 std::string_view to_string(ConnectionState state) {
     switch (state) {
+        case ConnectionState::unpaired:
+            return "unpaired";
         case ConnectionState::paired:
             return "paired";
         case ConnectionState::opening:

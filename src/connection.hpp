@@ -21,7 +21,7 @@ using Reason = ::sa_reason;
 [[nodiscard]] std::string_view name_of(Reason reason);  // "order"
 [[nodiscard]] std::string_view text_of(Reason reason);  // "bytes sent by TCP were not read …"
 
-enum class ConnectionState { paired, opening, enrolled, draining };
+enum class ConnectionState { unpaired, paired, opening, enrolled, draining };
 [[nodiscard]] std::string_view to_string(ConnectionState state);
 
 // Counted where the end sends.
@@ -60,7 +60,8 @@ struct ConnectionEvent {
     std::optional<RuleId> rule;
     Reason reason = SA_REASON_NONE;
     std::uint64_t client_cookie = 0, server_cookie = 0;
-    Address client, server;  // as the client sees them
+    std::uint32_t client_uid = 0, server_uid = 0;  // the sockets' owners
+    Address client, server;                        // as the client sees them
     std::uint16_t client_port = 0, server_port = 0;
     std::chrono::nanoseconds time{};  // CLOCK_MONOTONIC
 };

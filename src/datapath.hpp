@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "connection.hpp"
+#include "legacy.hpp"
 #include "plan.hpp"
 
 namespace sockaccel {
@@ -29,18 +30,29 @@ struct Totals {
     std::uint32_t pairs = 0;
 };
 
+// Of a daemon whose work is carried on: what it had in force.
+struct Inheritance {
+    Legacy legacy;
+    RuleMask draining = 0, paused = 0;  // as drain() and pause() were told
+};
+
 // Not thread-safe. Failures of the kernel are std::system_error that name the object.
 class Datapath {
   public:
     virtual ~Datapath() = default;
 
+    // From the daemon before; none: this one starts with nothing.
+    [[nodiscard]] virtual std::optional<Inheritance> inheritance() = 0;
+
     // Lays the tables out aside; the next set_membership() swaps them in together with it: a
-    // connection is judged by the old policy or by the new one, never by a mix.
-    virtual void set_tables(const Tables& tables, const Limits& limits) = 0;
+    // connection is judged by the old policy or by the new one, never by a mix. `verdict` is kept
+    // with their rules for the daemon after this one.
+    virtual void set_tables(const Tables& tables, const Limits& limits,
+                            const KernelVerdict& verdict) = 0;
 
     // Makes the sets of attached cgroups and of memberships equal to `membership`. A cgroup that
-    // vanished meanwhile is no error. Returns the paths that could not be attached to, with the
-    // cause.
+    // vanished meanwhile is no error. Returns what is not as it should be, a line each: a path that
+    // could not be attached to, with the cause; a limit that a restart does not change.
     virtual std::vector<std::string> set_membership(const Membership& membership) = 0;
 
     // Pairs of these rules leave, for this reason, within the next passes; 0 ends it.
@@ -54,8 +66,10 @@ class Datapath {
     // is done for each rule that does not tolerate it.
     [[nodiscard]] virtual bool witness_watches() = 0;
 
-    // One pass of the steward over candidates and pairs.
-    virtual PassResult pass() = 0;
+    // One pass of the steward over candidates and pairs; or only over the pairs that there are, so
+    // that none is enrolled.
+    enum class Pass { all, pairs_only };
+    virtual PassResult pass(Pass kind) = 0;
 
     // Readable when pass() or an event waits.
     [[nodiscard]] virtual int event_fd() const = 0;
@@ -72,8 +86,9 @@ class Datapath {
 
     // Other people's programs that work, or might, on the same connections, a line each, such as
     // "sock_ops program 123 (theirs) on cgroup /system.slice": those attached to a cgroup that this
-    // is attached to or to one above, and every owner of sockets' sk_msg hook.
-    [[nodiscard]] virtual std::vector<std::string> foreign() = 0;
+    // is attached to, to one above or to one below, and every owner of sockets' sk_msg hook.
+    using PathOfCgroup = std::function<std::string(std::uint64_t id)>;
+    [[nodiscard]] virtual std::vector<std::string> foreign(const PathOfCgroup& path_of) = 0;
 };
 
 }  // namespace sockaccel

@@ -40,24 +40,41 @@ Engine::Engine(EventLoop& loop, Datapath& datapath, CgroupTree& cgroups)
       cgroups_(cgroups),
       tree_source_(loop.on_readable(cgroups.fd(), [this] { take_in_tree(); })),
       event_source_(loop.on_readable(datapath.event_fd(), [this] { look(); })),
-      pass_timer_(loop.timer([this] { pass(); })) {}
+      pass_timer_(loop.timer([this] { pass(); })) {
+    if (const std::optional<Inheritance> inheritance = datapath.inheritance()) {
+        tables_ = tables_of(inheritance->legacy.rules);
+        leaving_ = inheritance->draining & ~ids_of(tables_);
+        told_paused_ = inheritance->paused;
+        inherited_verdict_ = inheritance->legacy.verdict;
+        has_inherited_ = true;
+    }
+}
 
-std::vector<std::string> Engine::apply(const Policy& policy) {
-    std::vector<std::string> changes = describe_change(policy_, policy);
-    Policy accepted{policy.limits, {}};
-    std::map<std::string, std::string> refused;
+Engine::Judged Engine::judge(const Policy& policy) const {
+    Judged judged{{policy.limits, {}}, {}, describe_change(policy_, policy)};
     for (const Rule& rule : policy.rules) {
         const std::string why = refusal_of(rule);
         if (why.empty()) {
-            accepted.rules.push_back(rule);
+            judged.accepted.rules.push_back(rule);
             continue;
         }
-        refused[rule.name] = why;
+        judged.refused[rule.name] = why;
         if (const auto before = refused_.find(rule.name);
             before == refused_.end() || before->second != why)
-            changes.push_back("refused " + rule.name + ": " + why);
+            judged.changes.push_back("refused " + rule.name + ": " + why);
     }
-    Tables tables = compile(accepted, &tables_);
+    return judged;
+}
+
+std::vector<std::string> Engine::diff(const Policy& policy) const {
+    Judged judged = judge(policy);
+    static_cast<void>(compile(judged.accepted, &tables_));  // what it does not take, is told
+    return std::move(judged.changes);
+}
+
+std::vector<std::string> Engine::apply(const Policy& policy) {
+    Judged judged = judge(policy);
+    Tables tables = compile(judged.accepted, &tables_);
     const RuleMask ids = ids_of(tables);
     const RuleMask old = leaving(tables_, tables);
 
@@ -72,7 +89,7 @@ std::vector<std::string> Engine::apply(const Policy& policy) {
     }
     leaving_ = (leaving_ | old) & ~ids;
     tables_ = std::move(tables);
-    refused_ = std::move(refused);
+    refused_ = std::move(judged.refused);
     if (&policy != &policy_)
         policy_ = policy;
     tell_paused(paused_ids(tables_));
@@ -81,7 +98,7 @@ std::vector<std::string> Engine::apply(const Policy& policy) {
         pass_at(now());
     if (changed_)
         changed_();
-    return changes;
+    return std::move(judged.changes);
 }
 
 std::vector<std::string> Engine::take_verdict(const KernelVerdict& verdict) {
@@ -94,14 +111,23 @@ std::vector<std::string> Engine::take_verdict(const KernelVerdict& verdict) {
     }
 }
 
+// Before the kernel has been tested there are only those of the daemon before.
+bool Engine::may_have_pairs() const {
+    return is_tested() || has_inherited_;
+}
+
 bool Engine::is_tested() const {
     return verdict_.state != KernelVerdict::State::untested;
 }
 
+const KernelVerdict& Engine::verdict_to_go_by() const {
+    return is_tested() ? verdict_ : inherited_verdict_;
+}
+
 std::string Engine::refusal_of(const Rule& rule) const {
-    if (!is_tested())
+    KernelVerdict verdict = verdict_to_go_by();
+    if (verdict.state == KernelVerdict::State::untested)
         return "";
-    KernelVerdict verdict = verdict_;
     verdict.witness_watches = datapath_.witness_watches();
     return refusal(rule, verdict);
 }
@@ -117,7 +143,7 @@ std::vector<std::string> Engine::problems() const {
 void Engine::enforce(const Tables& tables, const Limits& limits, RuleMask leaving) {
     cgroups_.select(globs_of(tables));
     is_tree_stale_ = false;
-    datapath_.set_tables(tables, limits);
+    datapath_.set_tables(tables, limits, verdict_to_go_by());
     datapath_.drain(leaving, SA_REASON_POLICY);
     report(datapath_.set_membership(place(tables, cgroups_.selected())));
 }
@@ -129,15 +155,15 @@ void Engine::free_ids(RuleMask reused) {
         return;
     datapath_.set_membership(place(without(tables_, reused), cgroups_.selected()));
     datapath_.drain(leaving_ | reused, SA_REASON_POLICY);
-    if (is_tested())  // else there is no pair yet
-        pass();       // a pair that has begun to leave does not turn back
+    if (may_have_pairs())
+        pass();  // a pair that has begun to leave does not turn back
 }
 
 void Engine::pause(const Paused& paused) {
     paused_ = paused;
     if (const RuleMask ids = paused_ids(tables_); ids != told_paused_) {
         tell_paused(ids);
-        if (is_tested())
+        if (may_have_pairs())
             pass();  // at once: somebody waits for it
     }
     if (changed_)
@@ -195,14 +221,15 @@ void Engine::pass() {
     next_pass_.reset();
     last_pass_ = now();
     const Instant begin = cpu_time();
-    const PassResult result = datapath_.pass();
+    const PassResult result =
+        datapath_.pass(is_tested() ? Datapath::Pass::all : Datapath::Pass::pairs_only);
     last_pass_took_ = cpu_time() - begin;
     if (result.next)
         pass_at(*result.next);
 }
 
 void Engine::pass_at(Instant at) {
-    if (!is_tested())
+    if (!may_have_pairs())
         return;  // take_verdict() sees to the first one
     at = std::max(at, last_pass_ + std::max(kPassInterval, kPassShare * last_pass_took_));
     if (next_pass_ && *next_pass_ <= at)
@@ -222,7 +249,7 @@ void Engine::report(std::vector<std::string> problems) {
 void Engine::look_for_foreign() {
     try {
         std::set<std::string> seen;
-        for (const std::string& program : datapath_.foreign())
+        for (const std::string& program : foreign())
             seen.insert(program);
         for (const std::string& program : seen)
             if (!told_foreign_.contains(program))
@@ -243,7 +270,7 @@ std::vector<Connection> Engine::stop(std::chrono::milliseconds patience) {
     const Instant deadline = now() + patience;
     datapath_.set_membership({});
     datapath_.drain(kAllRules, SA_REASON_STOPPED);
-    while (datapath_.pass().pairs > 0 && now() < deadline)
+    while (datapath_.pass(Datapath::Pass::all).pairs > 0 && now() < deadline)
         std::this_thread::sleep_for(kStopInterval);
 
     std::vector<Connection> remaining;

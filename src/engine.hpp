@@ -47,13 +47,15 @@ class Engine {
     // reason that lies in the policy is done before anything changes; if the kernel fails, the
     // policy before it is put back in force. Returns what changed, a line each.
     std::vector<std::string> apply(const Policy& policy);
+    // What apply() would return; changes nothing. Throws PolicyError.
+    [[nodiscard]] std::vector<std::string> diff(const Policy& policy) const;
 
     // From now on every message of these rules goes by TCP, and their pairs leave; for the others
     // that ends. Rules that apply() brings later are meant, too.
     void pause(const Paused& paused);
-    // What the self-test found: the policy is applied again by it. Before the first verdict the
-    // steward runs no pass, so connections are paired and none is enrolled. Returns and throws what
-    // apply() does.
+    // What the self-test found: the policy is applied again by it. Before the first verdict
+    // connections are paired and none is enrolled; those that the daemon before had enrolled go on,
+    // and rules are refused by the verdict that it had. Returns and throws what apply() does.
     std::vector<std::string> take_verdict(const KernelVerdict& verdict);
     [[nodiscard]] const KernelVerdict& verdict() const { return verdict_; }
 
@@ -69,7 +71,9 @@ class Engine {
     [[nodiscard]] std::vector<Connection> connections() { return datapath_.connections(); }
     [[nodiscard]] RuleCounters counters(const RuleStatus& rule);
     [[nodiscard]] Totals totals() { return datapath_.totals(); }
-    [[nodiscard]] std::vector<std::string> foreign() { return datapath_.foreign(); }
+    [[nodiscard]] std::vector<std::string> foreign() {
+        return datapath_.foreign([this](std::uint64_t id) { return cgroups_.path_of(id); });
+    }
     [[nodiscard]] std::string cgroup_path(std::uint64_t id) const { return cgroups_.path_of(id); }
     [[nodiscard]] std::vector<std::string> problems() const;
 
@@ -80,7 +84,16 @@ class Engine {
     void on_change(std::function<void()> callback) { changed_ = std::move(callback); }
 
   private:
+    // A policy by what this kernel allows.
+    struct Judged {
+        Policy accepted;                             // the rules that may run
+        std::map<std::string, std::string> refused;  // by rule: why
+        std::vector<std::string> changes;            // from the policy in force, a line each
+    };
+    [[nodiscard]] Judged judge(const Policy& policy) const;
     [[nodiscard]] bool is_tested() const;
+    [[nodiscard]] bool may_have_pairs() const;
+    [[nodiscard]] const KernelVerdict& verdict_to_go_by() const;
     // Why a rule may not run; "" also while that is not known.
     [[nodiscard]] std::string refusal_of(const Rule& rule) const;
     void enforce(const Tables& tables, const Limits& limits, RuleMask leaving);
@@ -102,6 +115,8 @@ class Engine {
     Paused paused_;
     RuleMask told_paused_ = 0;  // what the datapath knows of that
     KernelVerdict verdict_;
+    KernelVerdict inherited_verdict_;  // of the daemon before; until there is one
+    bool has_inherited_ = false;
     std::map<std::string, std::string> refused_;  // by rule: why
     Tables tables_ = compile(Policy{}, nullptr);  // of the rules that are not refused
     std::vector<std::string> problems_;           // cgroups that could not be attached to, and why

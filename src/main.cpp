@@ -4,7 +4,6 @@
 
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -19,6 +18,7 @@
 #include "cgroup_tree.hpp"
 #include "engine.hpp"
 #include "event_loop.hpp"
+#include "fd_store.hpp"
 #include "idle_exit.hpp"
 #include "inherited.hpp"
 #include "instance_lock.hpp"
@@ -30,19 +30,22 @@
 #include "metrics_server.hpp"
 #include "pause_file.hpp"
 #include "policy.hpp"
+#include "policy_source.hpp"
+#include "predecessor.hpp"
 #include "self_test.hpp"
+#include "service_manager.hpp"
+#include "sockaccel.h"
 
 namespace {
 
 using namespace sockaccel;
 
-constexpr const char* kDefaultPolicy = "/etc/sockaccel.toml";
 constexpr const char* kDefaultState = "/run/sockaccel";
 constexpr std::chrono::seconds kStopPatience{5};
 constexpr int kExitUnsupported = 69;  // EX_UNAVAILABLE of sysexits(3): no use in trying again
 
 struct Options {
-    std::string policy_file = kDefaultPolicy;
+    PolicySource policy = PolicySource::tree();
     std::string state_directory = kDefaultState;
     BusAddress bus;
     std::chrono::seconds stop_patience = kStopPatience;
@@ -56,13 +59,6 @@ std::string default_state_directory() {
         return kDefaultState;
     const std::string all = directories;
     return all.substr(0, all.find(':'));
-}
-
-// A missing default policy is an empty one: nothing is accelerated, and all is well.
-Policy read(const Options& options) {
-    if (options.policy_file == kDefaultPolicy && !std::filesystem::exists(kDefaultPolicy))
-        return {};
-    return read_policy(options.policy_file);
 }
 
 void tell_service_manager(const Engine& engine, bool serves_metrics) {
@@ -101,6 +97,12 @@ void log_start(const Engine& engine) {
     log::notice(line, {.id = log::id::kStarted});
 }
 
+void log_changes(const PolicySource& source, const std::vector<std::string>& changes) {
+    log::notice("reloaded " + source.text() + (changes.empty() ? ": no change" : ":"));
+    for (const std::string& change : changes)
+        log::notice("  " + change);
+}
+
 void log_paused(const Paused& paused) {
     std::string names;
     for (const std::string& name : paused.names())
@@ -123,9 +125,14 @@ void log_verdict(const KernelVerdict& verdict, std::chrono::nanoseconds took) {
             log::info("  " + finding.check + ": " + finding.result + ": " + finding.consequence);
 }
 
-void stop(Engine& engine, std::chrono::seconds patience) {
+void stop(Engine& engine, FdStore& store, std::chrono::seconds patience) {
     sd_notify(0, "STOPPING=1");
+    if (is_restart_under_way(store.size())) {
+        log::info("restarting: connections stay as they are for the next daemon");
+        return;
+    }
     const std::vector<Connection> remaining = engine.stop(patience);
+    store.clear();
     if (remaining.empty()) {
         log::info("stopped; every pair is back in plain TCP");
         return;
@@ -150,24 +157,29 @@ void stop(Engine& engine, std::chrono::seconds patience) {
     }
 }
 
-int serve(const Options& options) {
+int serve(const Options& options, FdStore& store) {
     EventLoop loop;
     const InstanceLock lock(options.state_directory);
     std::vector<Fd> listeners = inherited_listeners();
     const bool serves_metrics = !listeners.empty();
-    const Policy policy = read(options);
+    EffectivePolicy read = options.policy.read_trusted();
     CgroupTree cgroups(find_cgroup2_root());
-    BpfDatapath datapath(policy.limits, cgroups.root());
+    BpfDatapath datapath(read.policy.limits, cgroups.root(), store, options.stop_patience);
     Engine engine(loop, datapath, cgroups);
     const PauseFile pause_file(options.state_directory);
     engine.pause(pause_file.read());
-    engine.apply(policy);
+    engine.apply(read.policy);
+    std::vector<std::string> policy_files = std::move(read.files);
 
-    const auto read_and_apply = [&] {
-        std::vector<std::string> changes = engine.apply(read(options));
+    const auto reload = [&] {
+        EffectivePolicy fresh = options.policy.read_trusted();
+        std::vector<std::string> changes = engine.apply(fresh.policy);
+        policy_files = std::move(fresh.files);
+        log_changes(options.policy, changes);
         tell_service_manager(engine, serves_metrics);
         return changes;
     };
+    const auto diff = [&] { return engine.diff(options.policy.read_trusted().policy); };
     const auto pause = [&](const Paused& paused) {
         engine.pause(paused);
         log_paused(paused);
@@ -203,8 +215,9 @@ int serve(const Options& options) {
         });
     if (options.bus.kind != BusAddress::Kind::none)
         manager.emplace(loop, engine, options.bus,
-                        Manager::About{SOCKACCEL_VERSION, kernel_release(), options.policy_file},
-                        read_and_apply, pause, [&] { self_test.start(); });
+                        Manager::About{SOCKACCEL_VERSION, kernel_release()},
+                        Manager::Acts{reload, diff, [&] { return policy_files; }, pause,
+                                      [&] { self_test.start(); }});
     if (serves_metrics)
         metrics.emplace(
             loop, std::move(listeners),
@@ -231,11 +244,7 @@ int serve(const Options& options) {
 
     const Source hangup = loop.on_signal(SIGHUP, [&] {
         try {
-            const std::vector<std::string> changes = manager ? manager->reload() : read_and_apply();
-            log::notice("reloaded " + options.policy_file +
-                        (changes.empty() ? ": no change" : ":"));
-            for (const std::string& change : changes)
-                log::notice("  " + change);
+            manager ? manager->reload() : reload();
         } catch (const std::exception& error) {
             log::error(std::string("the old policy stays in force:\n") + error.what(),
                        {.id = log::id::kPolicyRefused});
@@ -250,23 +259,39 @@ int serve(const Options& options) {
     self_test.start();
 
     const int status = loop.run();
-    stop(engine, options.stop_patience);
+    stop(engine, store, options.stop_patience);
     return status;
+}
+
+// What the daemon before left, and what this one made, goes with one that fails: nobody would look
+// after it.
+int serve_or_clear_away(const Options& options) {
+    FdStore store(SA_ABI);
+    try {
+        return serve(options, store);
+    } catch (...) {
+        clear_away(store, options.stop_patience);
+        throw;
+    }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     Options options;
-    std::string bus = "system";
+    std::string bus = "system", policy_file, root = "/";
     options.state_directory = default_state_directory();
     unsigned stop_seconds = static_cast<unsigned>(kStopPatience.count());
     unsigned idle_seconds = 0;
     CLI::App app("Accelerates TCP connections between two processes on this host.", "sockacceld");
     app.set_version_flag("--version", SOCKACCEL_VERSION);
-    app.add_option("--policy", options.policy_file, "the policy to enforce, see sockaccel.toml(5)")
-        ->type_name("FILE")
-        ->capture_default_str();
+    auto* policy = app.add_option("--policy", policy_file,
+                                  "the policy, this file alone: see sockaccel.toml(5)");
+    policy->type_name("FILE");
+    app.add_option("--root", root, "where etc/sockaccel.toml and the drop-ins are looked for")
+        ->type_name("DIRECTORY")
+        ->capture_default_str()
+        ->excludes(policy);
     app.add_option("--bus", bus,
                    "where to offer org.sockaccel1: system, session, a D-Bus address, or none")
         ->type_name("BUS")
@@ -289,9 +314,11 @@ int main(int argc, char** argv) {
 
     try {
         options.bus = BusAddress::parse(bus);
+        options.policy =
+            policy_file.empty() ? PolicySource::tree(root) : PolicySource::file(policy_file);
         options.stop_patience = std::chrono::seconds(stop_seconds);
         options.idle_patience = std::chrono::seconds(idle_seconds);
-        return serve(options);
+        return serve_or_clear_away(options);
     } catch (const Unsupported& error) {
         log::error(error.what());
         return kExitUnsupported;

@@ -21,6 +21,7 @@
 #include <tuple>
 #include <utility>
 
+#include "access.hpp"
 #include "bus_names.hpp"
 #include "log.hpp"
 #include "org.sockaccel1.Manager.adaptor.hpp"
@@ -39,6 +40,7 @@ using Row = sdbus::Struct<std::string, std::string, std::string, bool>;
 constexpr int kRequestsAtOnce = 32;
 
 constexpr std::size_t kMaxSubscribers = 64;
+constexpr std::size_t kMaxSubscribersOfOne = 8;  // of one user other than root
 
 // dbus-daemon ends the connection of a sender whose message is above 32 MiB, and the steward has to
 // wait for the list: about 2,700 connections in half a second.
@@ -64,6 +66,33 @@ auto answer(Act act) -> decltype(act()) {
         throw sdbus::Error(kErrorNoSuchRule, valid_utf8(error.what()));
     } catch (const std::exception& error) {
         throw sdbus::Error(kErrorFailed, valid_utf8(error.what()));
+    }
+}
+
+// To a caller that may be gone, as may the bus.
+template <typename Send>
+void send(const char* what, Send send_it) {
+    try {
+        send_it();
+    } catch (const sdbus::Error& error) {
+        log::warning(std::string(what) + ": " + error.getMessage());
+    }
+}
+
+// Does it, and gives what it returns to the caller: nothing, a value, or a tuple of all values.
+template <typename... Values, typename Act>
+void answer_later(const sdbus::Result<Values...>& asked, Act act) {
+    try {
+        if constexpr (sizeof...(Values) == 0) {
+            answer(act);
+            asked.returnResults();
+        } else if constexpr (sizeof...(Values) == 1) {
+            asked.returnResults(answer(act));
+        } else {
+            std::apply([&](const auto&... values) { asked.returnResults(values...); }, answer(act));
+        }
+    } catch (const sdbus::Error& error) {
+        send("tell a caller that it failed", [&] { asked.returnError(error); });
     }
 }
 
@@ -259,15 +288,13 @@ class ManagerObject final
                                       sdbus::ObjectManager_adaptor> {
   public:
     ManagerObject(sdbus::IConnection& connection, Engine& engine, Manager::About about,
-                  std::function<std::vector<std::string>()> read_and_apply,
-                  std::function<void(const sockaccel::Paused&)> pause, std::function<void()> probe)
+                  Manager::Acts acts)
         : AdaptorInterfaces(connection, kManagerPath),
           connection_(connection),
           engine_(engine),
           about_(std::move(about)),
-          read_and_apply_(std::move(read_and_apply)),
-          pause_(std::move(pause)),
-          probe_(std::move(probe)) {
+          acts_(std::move(acts)),
+          access_(connection) {
         registerAdaptor();
         refresh();
         engine_.on_change([this] { refresh(); });
@@ -281,7 +308,7 @@ class ManagerObject final
     }
 
     std::vector<std::string> reload() {
-        std::vector<std::string> changes = read_and_apply_();
+        std::vector<std::string> changes = acts_.reload();
         ++generation_;
         refresh();
         return changes;
@@ -290,16 +317,15 @@ class ManagerObject final
     void answer_probes() {
         const KernelVerdict& verdict = engine_.verdict();
         const std::vector<Row> rows = rows_of(verdict.findings);
-        for (const ProbeResult& asked : std::exchange(probing_, {})) {
-            try {
-                asked.returnResults(rows, verdict.state == KernelVerdict::State::usable);
-            } catch (const sdbus::Error& error) {
-                log::warning("tell the result of a self-test: " + error.getMessage());
-            }
-        }
+        for (const auto& asked : std::exchange(probing_, {}))
+            send("tell the result of a self-test", [&] {
+                asked->returnResults(rows, verdict.state == KernelVerdict::State::usable);
+            });
     }
 
-    [[nodiscard]] bool is_busy() const { return !subscribers_.empty() || !probing_.empty(); }
+    [[nodiscard]] bool is_busy() const {
+        return !subscribers_.empty() || !probing_.empty() || access_.is_asking();
+    }
 
     // Takes subscribers out that have left the bus. Not done in the callback that tells of it: that
     // lives in the slot which is erased here.
@@ -313,10 +339,18 @@ class ManagerObject final
 
   private:
     using ProbeResult = sdbus::Result<std::vector<Row>, bool>;
+    using ConnectionsResult = sdbus::Result<std::vector<Dict>, std::uint32_t, std::uint32_t>;
+
+    struct Subscriber {
+        sdbus::Slot watch;  // for its end
+        uid_t uid;
+        bool sees_all;
+    };
 
     // The properties that change.
     struct Shown {
         std::uint32_t generation = 1;
+        std::vector<std::string> policy_files;
         std::vector<std::string> rules;
         std::uint32_t active_rules = 0;
         std::vector<std::string> paused;
@@ -359,6 +393,7 @@ class ManagerObject final
     void refresh_properties(const std::vector<RuleStatus>& rules) {
         Shown after;
         after.generation = generation_;
+        after.policy_files = texts_of(acts_.policy_files());
         after.rules = texts_of(rules, [](const RuleStatus& status) { return status.rule.name; });
         after.active_rules = static_cast<std::uint32_t>(std::count_if(
             rules.begin(), rules.end(),
@@ -372,6 +407,8 @@ class ManagerObject final
         std::vector<std::string> changed;
         if (shown_.generation != after.generation)
             changed.emplace_back("Generation");
+        if (shown_.policy_files != after.policy_files)
+            changed.emplace_back("PolicyFiles");
         if (shown_.rules != after.rules)
             changed.emplace_back("Rules");
         if (shown_.active_rules != after.active_rules)
@@ -397,23 +434,57 @@ class ManagerObject final
 
     // --- methods
 
-    std::vector<std::string> Reload() override {
-        return answer([this] { return texts_of(reload()); });
-    }
-
-    void Pause(const std::string& rule) override {
-        answer([&] {
-            sockaccel::Paused paused = engine_.paused();
-            paused.pause(rule, shown_.rules);
-            pause_(paused);
+    // Answers the caller of the method that is being handled, when it is known what it may do: by
+    // what `act`, which is given the verdict, returns, or throws.
+    template <typename... Values, typename Act>
+    void with_verdict(Access::Action action, sdbus::Result<Values...>&& asked, Act act) {
+        // Shared, as a std::function has to be copied.
+        const auto result = std::make_shared<sdbus::Result<Values...>>(std::move(asked));
+        access_.ask(caller(), action, [result, act](const Access::Verdict& verdict) {
+            answer_later(*result, [&] { return act(verdict); });
         });
     }
 
-    void Resume(const std::string& rule) override {
-        answer([&] {
+    // The same, where those who are not allowed it get an error.
+    template <typename... Values, typename Act>
+    void if_allowed(Access::Action action, sdbus::Result<Values...>&& asked, Act act) {
+        with_verdict(action, std::move(asked), [act](const Access::Verdict& verdict) {
+            require(verdict);
+            return act();
+        });
+    }
+
+    static void require(const Access::Verdict& verdict) {
+        if (!verdict.is_allowed)
+            throw sdbus::Error(verdict.error, valid_utf8(verdict.why));
+    }
+
+    [[nodiscard]] Access::Caller caller() {
+        return Access::Caller::of(*getObject().getCurrentlyProcessedMessage());
+    }
+
+    void Reload(sdbus::Result<std::vector<std::string>>&& asked) override {
+        if_allowed(Access::Action::manage, std::move(asked), [this] { return texts_of(reload()); });
+    }
+
+    void Diff(sdbus::Result<std::vector<std::string>>&& asked) override {
+        if_allowed(Access::Action::inspect, std::move(asked),
+                   [this] { return texts_of(acts_.diff()); });
+    }
+
+    void Pause(sdbus::Result<>&& asked, std::string rule) override {
+        if_allowed(Access::Action::manage, std::move(asked), [this, rule] {
+            sockaccel::Paused paused = engine_.paused();
+            paused.pause(rule, shown_.rules);
+            acts_.pause(paused);
+        });
+    }
+
+    void Resume(sdbus::Result<>&& asked, std::string rule) override {
+        if_allowed(Access::Action::manage, std::move(asked), [this, rule] {
             sockaccel::Paused paused = engine_.paused();
             paused.resume(rule, shown_.rules);
-            pause_(paused);
+            acts_.pause(paused);
         });
     }
 
@@ -421,7 +492,7 @@ class ManagerObject final
         return answer([this] {
             const Totals totals = engine_.totals();
             return Dict{{"version", Version()},
-                        {"policy_file", PolicyFile()},
+                        {"policy_files", shown_.policy_files},
                         {"kernel", valid_utf8(about_.kernel)},
                         {"rules", static_cast<std::uint32_t>(shown_.rules.size())},
                         {"pairs", totals.pairs},
@@ -435,46 +506,77 @@ class ManagerObject final
         });
     }
 
-    std::tuple<std::vector<Dict>, std::uint32_t> Connections() override {
-        return answer([this] {
-            std::map<std::uint64_t, std::string> paths;
-            const auto path_of = [&](std::uint64_t id) -> const std::string& {
-                const auto known = paths.find(id);
-                if (known != paths.end())
-                    return known->second;
-                return paths.emplace(id, valid_utf8(engine_.cgroup_path(id))).first->second;
-            };
-            const std::vector<Connection> connections = engine_.connections();
-            Variants variants;
-            std::vector<Dict> result;
-            std::size_t size = 0;
-            for (const Connection& connection : connections) {
-                const std::string& client_cgroup = path_of(connection.client.cgroup);
-                const std::string& server_cgroup = path_of(connection.server.cgroup);
-                size += kConnectionReply + client_cgroup.size() + server_cgroup.size();
-                if (size > kMaxConnectionsReply)
-                    break;
-                const std::string reason(name_of(connection.reason));
-                const std::string reason_text(text_of(connection.reason));
-                Dict& dict = result.emplace_back();
-                dict.emplace("rule", variants.of(name_of_rule(connection.rule)));
-                dict.emplace("state", variants.of(std::string(to_string(connection.state))));
-                dict.emplace("reason", variants.of(reason));
-                dict.emplace("reason_text", variants.of(reason_text));
-                dict.emplace("age_usec", variants.of(microseconds(connection.age)));
-                add_end(dict, variants, "client_", connection.client, client_cgroup);
-                add_end(dict, variants, "server_", connection.server, server_cgroup);
-            }
-            const auto omitted = static_cast<std::uint32_t>(connections.size() - result.size());
-            return std::make_tuple(std::move(result), omitted);
-        });
+    void Connections(ConnectionsResult&& asked) override {
+        with_verdict(Access::Action::inspect, std::move(asked),
+                     [this](const Access::Verdict& verdict) { return connections_for(verdict); });
     }
 
+    static bool is_own(uid_t uid, std::uint32_t client_uid, std::uint32_t server_uid) {
+        return uid == client_uid || uid == server_uid;
+    }
+
+    // What a caller may see of them, how many do not fit, and how many it may not see.
+    std::tuple<std::vector<Dict>, std::uint32_t, std::uint32_t> connections_for(
+        const Access::Verdict& verdict) {
+        if (verdict.uid == Access::kUnknown)  // the bus did not say who it is, or too many wait
+            require(verdict);
+        std::vector<Connection> connections = engine_.connections();
+        const std::size_t hidden =
+            verdict.is_allowed ? 0 : std::erase_if(connections, [&](const Connection& it) {
+                return !is_own(verdict.uid, it.client.uid, it.server.uid);
+            });
+        std::vector<Dict> result = dicts_of(connections);
+        const auto omitted = static_cast<std::uint32_t>(connections.size() - result.size());
+        return {std::move(result), omitted, static_cast<std::uint32_t>(hidden)};
+    }
+
+    // The first of them, as many as fit.
+    std::vector<Dict> dicts_of(const std::vector<Connection>& connections) {
+        std::map<std::uint64_t, std::string> paths;
+        const auto path_of = [&](std::uint64_t id) -> const std::string& {
+            const auto known = paths.find(id);
+            if (known != paths.end())
+                return known->second;
+            return paths.emplace(id, valid_utf8(engine_.cgroup_path(id))).first->second;
+        };
+        Variants variants;
+        std::vector<Dict> result;
+        std::size_t size = 0;
+        for (const Connection& connection : connections) {
+            const std::string& client_cgroup = path_of(connection.client.cgroup);
+            const std::string& server_cgroup = path_of(connection.server.cgroup);
+            size += kConnectionReply + client_cgroup.size() + server_cgroup.size();
+            if (size > kMaxConnectionsReply)
+                break;
+            const std::string reason(name_of(connection.reason));
+            const std::string reason_text(text_of(connection.reason));
+            Dict& dict = result.emplace_back();
+            dict.emplace("rule", variants.of(name_of_rule(connection.rule)));
+            dict.emplace("state", variants.of(std::string(to_string(connection.state))));
+            dict.emplace("reason", variants.of(reason));
+            dict.emplace("reason_text", variants.of(reason_text));
+            dict.emplace("age_usec", variants.of(microseconds(connection.age)));
+            add_end(dict, variants, "client_", connection.client, client_cgroup);
+            add_end(dict, variants, "server_", connection.server, server_cgroup);
+        }
+        return result;
+    }
+
+    // Answered by answer_probes().
     void Probe(ProbeResult&& asked) override {
-        answer([this, &asked] {
-            probing_.push_back(std::move(asked));
-            probe_();
-        });
+        const auto result = std::make_shared<ProbeResult>(std::move(asked));
+        access_.ask(
+            caller(), Access::Action::manage, [this, result](const Access::Verdict& verdict) {
+                try {
+                    answer([&] {
+                        require(verdict);
+                        acts_.probe();
+                    });
+                    probing_.push_back(result);
+                } catch (const sdbus::Error& error) {
+                    send("tell a caller that it failed", [&] { result->returnError(error); });
+                }
+            });
     }
 
     static void add_end(Dict& dict, Variants& variants, const std::string& prefix,
@@ -499,7 +601,7 @@ class ManagerObject final
     }
 
     std::string Version() override { return valid_utf8(about_.version); }
-    std::string PolicyFile() override { return valid_utf8(about_.policy_file); }
+    std::vector<std::string> PolicyFiles() override { return shown_.policy_files; }
     std::uint32_t Generation() override { return shown_.generation; }
     std::vector<std::string> Rules() override { return shown_.rules; }
     std::uint32_t ActiveRules() override { return shown_.active_rules; }
@@ -510,26 +612,42 @@ class ManagerObject final
 
     // --- subscribers
 
-    void Subscribe() override {
-        answer([this] {
-            const std::string caller = getObject().getCurrentlyProcessedMessage()->getSender();
-            if (subscribers_.contains(caller))
-                return;
-            if (subscribers_.size() >= kMaxSubscribers)
-                throw std::runtime_error("subscribe to connection events: the limit of " +
-                                         std::to_string(kMaxSubscribers) +
-                                         " subscribers is reached");
-            // A match of its own for each caller: the daemon sleeps on while others come and go.
-            subscribers_[caller] = connection_.addMatch(
-                "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-                "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
-                    caller + "',arg2=''",
-                [this, caller](sdbus::Message&) { gone_.push_back(caller); });
-            // It may have left before the match was there.
-            if (!is_on_bus(caller))
-                gone_.push_back(caller);
-            listen();
-        });
+    void Subscribe(sdbus::Result<bool>&& asked) override {
+        with_verdict(Access::Action::inspect, std::move(asked),
+                     [this, name = caller().name](const Access::Verdict& verdict) {
+                         if (verdict.uid == Access::kUnknown)
+                             require(verdict);
+                         subscribe(name, verdict);
+                         return verdict.is_allowed;
+                     });
+    }
+
+    void subscribe(const std::string& name, const Access::Verdict& verdict) {
+        if (const auto known = subscribers_.find(name); known != subscribers_.end()) {
+            known->second.sees_all = verdict.is_allowed;
+            return;
+        }
+        if (subscribers_.size() >= kMaxSubscribers)
+            throw std::runtime_error("subscribe to connection events: the limit of " +
+                                     std::to_string(kMaxSubscribers) + " subscribers is reached");
+        const auto of_user = std::count_if(
+            subscribers_.begin(), subscribers_.end(),
+            [&](const auto& subscriber) { return subscriber.second.uid == verdict.uid; });
+        if (verdict.uid != 0 && static_cast<std::size_t>(of_user) >= kMaxSubscribersOfOne)
+            throw std::runtime_error("subscribe to connection events: the limit of " +
+                                     std::to_string(kMaxSubscribersOfOne) +
+                                     " subscribers of one user is reached");
+        // A match of its own for each caller: the daemon sleeps on while others come and go.
+        sdbus::Slot watch = connection_.addMatch(
+            "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+            "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
+                name + "',arg2=''",
+            [this, name](sdbus::Message&) { gone_.push_back(name); });
+        subscribers_.emplace(name, Subscriber{std::move(watch), verdict.uid, verdict.is_allowed});
+        // It may have left before the match was there.
+        if (!is_on_bus(name))
+            gone_.push_back(name);
+        listen();
     }
 
     void Unsubscribe() override {
@@ -571,18 +689,22 @@ class ManagerObject final
                            {"server_port", event.server_port},
                            {"client_cookie", event.client_cookie},
                            {"server_cookie", event.server_cookie},
+                           {"client_uid", event.client_uid},
+                           {"server_uid", event.server_uid},
                            {"time_usec", microseconds(event.time)}};
-        for (const auto& subscriber : subscribers_) {
+        for (const auto& [name, subscriber] : subscribers_) {
+            if (!subscriber.sees_all && !is_own(subscriber.uid, event.client_uid, event.server_uid))
+                continue;
             try {
                 auto signal =
                     getObject().createSignal(Manager_adaptor::INTERFACE_NAME, "ConnectionEvent");
-                signal.setDestination(subscriber.first);
+                signal.setDestination(name);
                 signal << std::string(to_string(event.kind)) << details;
                 getObject().emitSignal(signal);
             } catch (const sdbus::Error& error) {
-                log::warning("send events to " + subscriber.first + ": " + error.getMessage() +
+                log::warning("send events to " + name + ": " + error.getMessage() +
                              ": it gets no more of them");
-                gone_.push_back(subscriber.first);
+                gone_.push_back(name);
             }
         }
     }
@@ -590,30 +712,26 @@ class ManagerObject final
     sdbus::IConnection& connection_;
     Engine& engine_;
     const Manager::About about_;
-    const std::function<std::vector<std::string>()> read_and_apply_;
-    const std::function<void(const sockaccel::Paused&)> pause_;
-    const std::function<void()> probe_;
+    const Manager::Acts acts_;
     std::uint32_t generation_ = 1;
     Shown shown_;
     std::array<std::string, SA_MAX_RULES> names_;  // by rule id, kept until the id is reused
     std::map<std::string, std::unique_ptr<RuleObject>> rules_;
-    std::map<std::string, sdbus::Slot> subscribers_;  // by unique name, with the watch for its end
-    std::vector<std::string> gone_;                   // subscribers to be forgotten
-    std::vector<ProbeResult> probing_;                // who waits for the self-test
+    std::map<std::string, Subscriber> subscribers_;      // by unique name
+    std::vector<std::string> gone_;                      // subscribers to be forgotten
+    std::vector<std::shared_ptr<ProbeResult>> probing_;  // who waits for the self-test
     bool is_listening_ = false;
+    Access access_;  // last: what it calls uses the rest
 };
 
 }  // namespace
 
 // The connection in the event loop.
 struct Manager::State {
-    State(const BusAddress& bus, EventLoop& loop, Engine& engine, About about,
-          std::function<std::vector<std::string>()> read_and_apply,
-          std::function<void(const Paused&)> pause, std::function<void()> probe)
+    State(const BusAddress& bus, EventLoop& loop, Engine& engine, About about, Acts acts)
         : loop_(loop),
           connection_(open_bus(bus)),
-          object_(*connection_, engine, std::move(about), std::move(read_and_apply),
-                  std::move(pause), std::move(probe)),
+          object_(*connection_, engine, std::move(about), std::move(acts)),
           io_(loop_.on_io(
               connection_->getEventLoopPollData().fd, [this] { return wanted(); },
               [this] { dispatch(); })) {}
@@ -664,11 +782,8 @@ struct Manager::State {
     Source io_;
 };
 
-Manager::Manager(EventLoop& loop, Engine& engine, const BusAddress& bus, About about,
-                 std::function<std::vector<std::string>()> read_and_apply,
-                 std::function<void(const Paused&)> pause, std::function<void()> probe)
-    : state_(std::make_unique<State>(bus, loop, engine, std::move(about), std::move(read_and_apply),
-                                     std::move(pause), std::move(probe))) {}
+Manager::Manager(EventLoop& loop, Engine& engine, const BusAddress& bus, About about, Acts acts)
+    : state_(std::make_unique<State>(bus, loop, engine, std::move(about), std::move(acts))) {}
 
 Manager::~Manager() = default;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The daemon's face on D-Bus: org.sockaccel1.Manager and one org.sockaccel1.Rule object a rule, as
-// dbus/*.xml describe them. The only part of the daemon that knows sdbus-c++.
+// dbus/*.xml describe them. With access.hpp the only part of the daemon that knows sdbus-c++.
 #pragma once
 
 #include <functional>
@@ -18,20 +18,27 @@ class Manager {
   public:
     // What the daemon says of itself, and what does not change while it runs.
     struct About {
-        std::string version;      // of sockaccel
-        std::string kernel;       // "6.1.0-18-amd64"
-        std::string policy_file;  // that a reload reads
+        std::string version;  // of sockaccel
+        std::string kernel;   // "6.1.0-18-amd64"
+    };
+
+    // What is done for callers.
+    struct Acts {
+        std::function<std::vector<std::string>()> reload;  // what changed, a line each
+        std::function<std::vector<std::string>()> diff;    // what that would be
+        // That the policy in force was read from.
+        std::function<std::vector<std::string>()> policy_files;
+        // Puts in force what is paused, and keeps it.
+        std::function<void(const Paused&)> pause;
+        // Starts a test of the kernel, if none runs; answer_probes() has to follow.
+        std::function<void()> probe;
     };
 
     // Connects to the bus, which must not be `none`, and puts the objects there; nobody finds them
-    // before claim_name(). `read_and_apply` is what a reload does; it returns what changed, a line
-    // each. `pause` puts in force what is paused, and keeps it. `probe` starts a test of the
-    // kernel, if none runs; answer_probes() has to follow. Takes the engine's on_change() and
-    // listen(). Engine and loop have to outlive the manager. When the bus goes away, the loop exits
-    // with EXIT_FAILURE. Throws std::runtime_error.
-    Manager(EventLoop& loop, Engine& engine, const BusAddress& bus, About about,
-            std::function<std::vector<std::string>()> read_and_apply,
-            std::function<void(const Paused&)> pause, std::function<void()> probe);
+    // before claim_name(). Takes the engine's on_change() and listen(). Engine and loop have to
+    // outlive the manager. When the bus goes away, the loop exits with EXIT_FAILURE. Throws
+    // std::runtime_error.
+    Manager(EventLoop& loop, Engine& engine, const BusAddress& bus, About about, Acts acts);
     ~Manager();
     Manager(const Manager&) = delete;
     Manager& operator=(const Manager&) = delete;
@@ -51,7 +58,7 @@ class Manager {
     // The engine has taken the verdict of a test: those who asked for one are told.
     void answer_probes();
 
-    // What the method Reload and SIGHUP do: read_and_apply, then tell the bus what changed.
+    // What the method Reload and SIGHUP do: Acts::reload, then tell the bus what changed.
     std::vector<std::string> reload();
 
   private:

@@ -254,14 +254,19 @@ std::optional<RuleId> Tables::decide(RuleMask client_cgroup, RuleMask client_vie
     return best->id;
 }
 
+Tables tables_of(std::vector<PlannedRule> rules) {
+    Tables tables;
+    tables.rules = std::move(rules);
+    tables.ports = port_masks(tables.rules);
+    tables.networks = network_masks(tables.rules);
+    return tables;
+}
+
 Tables compile(const Policy& policy, const Tables* previous) {
     if (policy.rules.size() > SA_MAX_RULES)
         throw PolicyError(std::to_string(policy.rules.size()) + " rules are more than the " +
                           std::to_string(SA_MAX_RULES) + " that are possible");
-    Tables tables;
-    tables.rules = give_ids(policy.rules, previous ? *previous : Tables{});
-    tables.ports = port_masks(tables.rules);
-    tables.networks = network_masks(tables.rules);
+    Tables tables = tables_of(give_ids(policy.rules, previous ? *previous : Tables{}));
     if (tables.networks.size() > SA_MAX_NETWORKS)
         throw PolicyError(std::to_string(tables.networks.size()) +
                           " networks of all rules together are more than the " +

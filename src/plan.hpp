@@ -75,6 +75,9 @@ inline constexpr std::size_t kMaxLinks = 64;
 // SA_MAX_NETWORKS prefixes.
 [[nodiscard]] Tables compile(const Policy& policy, const Tables* previous);
 
+// Of rules that have their ids.
+[[nodiscard]] Tables tables_of(std::vector<PlannedRule> rules);
+
 // `existing`: the selected cgroups, sorted by path. Links go on the topmost ones that a rule other
 // than bypass selects (a connection that no other rule covers needs no bypass); if these are more
 // than max_links, on common ancestors.

@@ -47,6 +47,10 @@ std::string_view to_string(Hazard hazard) {
     return "?";
 }
 
+bool decides_before(const Rule& a, const Rule& b) {
+    return a.priority != b.priority ? a.priority > b.priority : a.name < b.name;
+}
+
 bool Rule::matches_like(const Rule& other) const {
     // A pair that a hazard was tolerated for must leave once it no longer is, so `tolerate` counts.
     return select_alike(units, other.units) && select_alike(cgroups, other.cgroups) &&

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -58,19 +60,41 @@ struct Policy {
     bool operator==(const Policy&) const = default;
 };
 
+// In a file; from 1, columns are characters.
+struct Position {
+    std::size_t line = 0, column = 0;
+
+    [[nodiscard]] bool operator<(const Position& other) const {
+        return line != other.line ? line < other.line : column < other.column;
+    }
+    bool operator==(const Position&) const = default;
+};
+
+// What the text of one file says, and where.
+struct PolicyText {
+    Policy policy;
+    std::map<std::string, Position> rules;   // by name
+    std::map<std::string, Position> limits;  // by key, those that it sets
+};
+
 // what() is "FILE:LINE:COLUMN: message", one line for each mistake found, in the order of the file,
-// with the offending text quoted and a hint where there is one; columns count characters. From the
-// hundredth on they are only counted. "FILE: message" if the file cannot be read or trusted.
+// with the offending text quoted and a hint where there is one. From the hundredth on they are only
+// counted. "FILE: message" if the file cannot be read or trusted.
 class PolicyError : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;
 };
 
+inline constexpr std::size_t kMaxRules = 64;
+
+// The order of Policy::rules.
+[[nodiscard]] bool decides_before(const Rule& a, const Rule& b);
+
 // Parses and checks `text`; `file` is the name used in errors. Throws PolicyError.
 [[nodiscard]] Policy parse_policy(std::string_view text, const std::string& file);
 
-// Reads `file` and parses it. A file that is writable by group or others, not a regular file, or
-// larger than 1 MiB is refused. Throws PolicyError.
-[[nodiscard]] Policy read_policy(const std::string& file);
+// The same with places. Limits that the text does not set are as given.
+[[nodiscard]] PolicyText parse_policy_text(std::string_view text, const std::string& file,
+                                           const Limits& limits = {});
 
 }  // namespace sockaccel

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// From the text of a policy file to a Policy. The only file that knows TOML.
+// From the text of a policy file to a PolicyText. The only file that knows TOML.
 //
 // A section of the schema is a table of keys, each with the function that reads its value. These do
 // not stop at a mistake but note it with its place and leave the default, so that one look at the
 // message mends the whole file.
 #include "policy.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <limits>
@@ -21,7 +16,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -48,7 +42,6 @@
 #endif
 #include <toml++/toml.h>
 
-#include "fd.hpp"
 #include "likely_meant.hpp"
 #include "quantity.hpp"
 
@@ -57,13 +50,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::size_t kMaxFileBytes = 1 << 20;
 constexpr std::size_t kMaxMistakes = 100;      // told one by one
 constexpr std::size_t kMaxMessageBytes = 400;  // of one mistake
 constexpr std::size_t kMaxQuotedBytes = 64;    // of a piece of the file
 constexpr std::size_t kMaxDots = 1000;         // outside strings and comments
 
-constexpr std::size_t kMaxRules = 64;
 constexpr std::size_t kMaxNameBytes = 63;
 constexpr std::int64_t kMinConnections = 1;
 constexpr std::int64_t kMaxConnections = 1 << 20;
@@ -93,14 +84,6 @@ constexpr std::string_view hint_instead_of(Hazard) {
 }
 
 // ---- Mistakes and the words they are told in
-
-struct Position {
-    std::size_t line = 0, column = 0;  // from 1; columns are characters
-
-    bool operator<(const Position& other) const {
-        return line != other.line ? line < other.line : column < other.column;
-    }
-};
 
 Position position_of(const toml::source_region& source) {
     return {source.begin.line, source.begin.column};
@@ -543,14 +526,17 @@ Rule read_rule(const toml::table& table, Mistakes& mistakes) {
     return rule;
 }
 
-void read_limits(const Value& value, Policy& policy) {
-    if (const toml::table* table = value.node.as_table())
-        return read_section<Limits>(*table, "in [limits]", kLimitsKeys, policy.limits,
-                                    value.mistakes);
-    value.refuse_type("a table", value.node.is_array() ? "write [limits], not [[limits]]" : "");
+void read_limits(const Value& value, PolicyText& text) {
+    const toml::table* table = value.node.as_table();
+    if (table == nullptr)
+        return value.refuse_type("a table",
+                                 value.node.is_array() ? "write [limits], not [[limits]]" : "");
+    read_section<Limits>(*table, "in [limits]", kLimitsKeys, text.policy.limits, value.mistakes);
+    for (auto&& [key, node] : *table)
+        text.limits.emplace(key.str(), position_of(key.source()));
 }
 
-void read_rules(const Value& value, Policy& policy) {
+void read_rules(const Value& value, PolicyText& text) {
     const toml::array* array = value.node.as_array();
     if (array == nullptr)
         return value.refuse_type("an array of tables",
@@ -559,7 +545,6 @@ void read_rules(const Value& value, Policy& policy) {
         value.with(*array->get(kMaxRules))
             .refuse(fmt::format("there are {} rules: at most {} are possible", array->size(),
                                 kMaxRules));
-    std::map<std::string, Position> places;  // by name
     for (const toml::node& element : *array) {
         const toml::table* table = element.as_table();
         if (table == nullptr) {
@@ -569,18 +554,18 @@ void read_rules(const Value& value, Policy& policy) {
         Rule rule = read_rule(*table, value.mistakes);
         if (!rule.name.empty()) {
             const toml::node& name = *table->get("name");
-            const auto [first, is_new] = places.emplace(rule.name, position_of(name.source()));
+            const auto [first, is_new] = text.rules.emplace(rule.name, position_of(name.source()));
             if (!is_new)
                 value.with(name).refuse(
                     fmt::format("name {} is taken: the first rule of this name is at {}:{}:{}",
                                 quoted(rule.name), value.mistakes.file(), first->second.line,
                                 first->second.column));
         }
-        policy.rules.push_back(std::move(rule));
+        text.policy.rules.push_back(std::move(rule));
     }
 }
 
-constexpr std::array<Key<Policy>, 2> kPolicyKeys = {{
+constexpr std::array<Key<PolicyText>, 2> kPolicyKeys = {{
     {"limits", read_limits},
     {"rule", read_rules},
 }};
@@ -666,84 +651,21 @@ toml::table parse_toml(std::string_view text, const std::string& file) {
     }
 }
 
-[[noreturn]] void refuse_file(const std::string& file, std::string_view cause,
-                              std::string_view hint) {
-    throw PolicyError(fmt::format("{}: {}{}{}", file, cause, hint.empty() ? "" : ": ", hint));
-}
-
-std::string_view hint_for(int error) {
-    switch (error) {
-        case ENOENT:
-            return "create it, or name another file";
-        case EACCES:
-        case EPERM:
-            return "it must be readable for the user that runs sockaccel";
-        default:
-            return "";
-    }
-}
-
-[[noreturn]] void refuse_unreadable(const std::string& file, std::string_view act) {
-    const int error = errno;
-    refuse_file(file, fmt::format("{}: {}", act, std::generic_category().message(error)),
-                hint_for(error));
-}
-
-Fd open_trusted(const std::string& file) {
-    // O_NONBLOCK: opening a FIFO would wait for a writer.
-    Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
-    struct stat status {};
-    if (!fd)
-        refuse_unreadable(file, "cannot open");
-    if (::fstat(fd.get(), &status) != 0)
-        refuse_unreadable(file, "cannot look at");
-    if (!S_ISREG(status.st_mode))
-        refuse_file(file, "not a regular file", "a policy is a file of TOML text");
-    if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        refuse_file(file,
-                    fmt::format("writable by group or others (mode {:04o})",
-                                status.st_mode & static_cast<mode_t>(07777)),
-                    fmt::format("run chmod go-w {}", file));
-    return fd;
-}
-
-std::string read_text(const std::string& file) {
-    const Fd fd = open_trusted(file);
-    std::string text(kMaxFileBytes + 1, '\0');
-    std::size_t length = 0;
-    while (length < text.size()) {
-        const ssize_t got = ::read(fd.get(), text.data() + length, text.size() - length);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            refuse_unreadable(file, "cannot read");
-        if (got == 0)
-            break;
-        length += static_cast<std::size_t>(got);
-    }
-    if (length > kMaxFileBytes)
-        refuse_file(file, fmt::format("larger than {}", format_bytes(kMaxFileBytes)),
-                    "name cgroups by globs, ports by ranges, networks by shorter prefixes");
-    text.resize(length);
-    return text;
-}
-
 }  // namespace
 
-Policy parse_policy(std::string_view text, const std::string& file) {
+PolicyText parse_policy_text(std::string_view text, const std::string& file, const Limits& limits) {
     const toml::table root = parse_toml(text, file);
-    Policy policy;
+    PolicyText result;
+    result.policy.limits = limits;
     Mistakes mistakes(file);
-    read_section<Policy>(root, "at the top level", kPolicyKeys, policy, mistakes);
+    read_section<PolicyText>(root, "at the top level", kPolicyKeys, result, mistakes);
     mistakes.throw_if_any();
-    std::sort(policy.rules.begin(), policy.rules.end(), [](const Rule& a, const Rule& b) {
-        return a.priority != b.priority ? a.priority > b.priority : a.name < b.name;
-    });
-    return policy;
+    std::sort(result.policy.rules.begin(), result.policy.rules.end(), decides_before);
+    return result;
 }
 
-Policy read_policy(const std::string& file) {
-    return parse_policy(read_text(file), file);
+Policy parse_policy(std::string_view text, const std::string& file) {
+    return parse_policy_text(text, file).policy;
 }
 
 }  // namespace sockaccel

@@ -4,8 +4,11 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <memory>
+#include <set>
 #include <string_view>
 #include <system_error>
 #include <vector>
@@ -51,40 +54,26 @@ const bpf_map* counterpart(const bpf_object& main, const bpf_map* map) {
     return nullptr;
 }
 
-int check_libbpf(int result, const std::string& act) {
-    if (result < 0)
-        throw std::system_error(-result, std::generic_category(), act);
-    return result;
-}
+// Two sets of links take turns, so that the next one can be there before the last one goes.
+constexpr std::string_view kStored = "witness.";
+constexpr std::array kSets{"witness.0.", "witness.1."};
+
+struct Close {
+    void operator()(bpf_object* object) const { bpf_object__close(object); }
+};
 
 }  // namespace
 
-struct Witness::Programs {
-    Programs() = default;
-    Programs(const Programs&) = delete;
-    Programs& operator=(const Programs&) = delete;
-    ~Programs() {
-        for (bpf_link* link : links)
-            bpf_link__destroy(link);
-        bpf_object__close(object);
-    }
+Witness::Witness(bpf_object& main, FdStore& store) : main_(main), store_(store) {}
 
-    bpf_object* object = nullptr;
-    std::vector<bpf_link*> links;
-};
-
-Witness::Witness(bpf_object& main) : main_(main) {}
-
-Witness::~Witness() = default;
-
-std::unique_ptr<Witness::Programs> Witness::load(std::uint32_t hazards) const {
-    auto programs = std::make_unique<Programs>();
+// The links hold the programs.
+Witness::Links Witness::attach(std::uint32_t hazards) const {
     std::size_t size = 0;
     const void* elf = witness_bpf__elf_bytes(&size);
-    bpf_object* object = bpf_object__open_mem(elf, size, nullptr);
+    const std::unique_ptr<bpf_object, Close> owned(bpf_object__open_mem(elf, size, nullptr));
+    bpf_object* object = owned.get();
     if (object == nullptr)
         throw std::system_error(errno, std::generic_category(), "open the witness");
-    programs->object = object;
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object) {
         const bpf_map* shared = counterpart(main_, map);
@@ -92,8 +81,8 @@ std::unique_ptr<Witness::Programs> Witness::load(std::uint32_t hazards) const {
         if (shared == nullptr || bpf_map__value_size(shared) != bpf_map__value_size(map))
             throw std::system_error(ENOENT, std::generic_category(),
                                     std::string("share the map ") + bpf_map__name(map));
-        check_libbpf(bpf_map__reuse_fd(map, bpf_map__fd(shared)),
-                     std::string("share the map ") + bpf_map__name(map));
+        check_negative(bpf_map__reuse_fd(map, bpf_map__fd(shared)),
+                       std::string("share the map ") + bpf_map__name(map));
     }
     std::vector<bpf_program*> wanted;
     for (const Hook& hook : kHooks) {
@@ -103,28 +92,27 @@ std::unique_ptr<Witness::Programs> Witness::load(std::uint32_t hazards) const {
         const bool is_wanted = (hook.hazards & hazards) != 0 &&
                                (!hook.is_optional ||
                                 libbpf_find_vmlinux_btf_id(function.c_str(), BPF_TRACE_FENTRY) > 0);
-        check_libbpf(bpf_program__set_autoload(program, is_wanted),
-                     "choose the witness's programs");
+        check_negative(bpf_program__set_autoload(program, is_wanted),
+                       "choose the witness's programs");
         if (is_wanted)
             wanted.push_back(program);
     }
-    check_libbpf(bpf_object__load(object), "load the witness");
-    for (bpf_program* program : wanted) {
-        bpf_link* link = bpf_program__attach_trace(program);
-        if (link == nullptr)
-            throw std::system_error(
-                errno, std::generic_category(),
-                std::string("attach the witness to ") + bpf_program__section_name(program));
-        programs->links.push_back(link);
-    }
-    return programs;
+    check_negative(bpf_object__load(object), "load the witness");
+    Links links;
+    for (const bpf_program* program : wanted)
+        links.emplace_back(
+            bpf_program__name(program),
+            check_negative(
+                bpf_link_create(bpf_program__fd(program), 0, BPF_TRACE_FENTRY, nullptr),
+                std::string("attach the witness to ") + bpf_program__section_name(program)));
+    return links;
 }
 
 bool Witness::can_watch() {
     if (can_watch_)
         return *can_watch_;
     try {
-        static_cast<void>(load(kAll));
+        static_cast<void>(attach(kAll));
         can_watch_ = true;
     } catch (const std::system_error& error) {
         log::notice("kernel " + kernel_release() + " does not let the witness load (" +
@@ -137,8 +125,19 @@ bool Witness::can_watch() {
 void Witness::watch(std::uint32_t hazards) {
     if (hazards == watched_ || (hazards != 0 && !can_watch()))
         return;
-    // The new one first: nothing is missed in between.
-    programs_ = hazards == 0 ? nullptr : load(hazards);
+    // The new ones first: nothing is missed in between.
+    const std::vector<std::string> before = store_.names();
+    const bool is_first_taken = std::any_of(
+        before.begin(), before.end(), [](const auto& name) { return name.starts_with(kSets[0]); });
+    std::set<std::string> fresh;
+    for (auto& [program, link] : hazards == 0 ? Links{} : attach(hazards)) {
+        const std::string name = kSets.at(is_first_taken ? 1 : 0) + program;
+        store_.put(name, std::move(link));
+        fresh.insert(name);
+    }
+    for (const std::string& name : before)
+        if (name.starts_with(kStored) && !fresh.contains(name))
+            store_.remove(name);
     watched_ = hazards;
 }
 

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
+
+#include "fd_store.hpp"
 
 struct bpf_object;
 
@@ -13,9 +16,9 @@ namespace sockaccel {
 
 class Witness {
   public:
-    // `main`: the loaded object whose maps it shares. It has to outlive the witness.
-    explicit Witness(bpf_object& main);
-    ~Witness();
+    // `main`: the loaded object whose maps it shares. What is attached is in `store`, also what the
+    // daemon before left there, until the first watch(). Both have to outlive the witness.
+    Witness(bpf_object& main, FdStore& store);
 
     // Does this kernel let it load and attach? Asked once, by doing it.
     [[nodiscard]] bool can_watch();
@@ -23,17 +26,17 @@ class Witness {
     // What to watch for from now on, bits of enum sa_tolerate; 0: nothing stays loaded. Does
     // nothing where it cannot watch.
     void watch(std::uint32_t hazards);
-    [[nodiscard]] std::uint32_t watched() const { return watched_; }
+    [[nodiscard]] std::uint32_t watched() const { return watched_.value_or(0); }
 
   private:
-    struct Programs;
+    using Links = std::vector<std::pair<std::string, Fd>>;  // by program
 
-    [[nodiscard]] std::unique_ptr<Programs> load(std::uint32_t hazards) const;
+    [[nodiscard]] Links attach(std::uint32_t hazards) const;
 
     bpf_object& main_;
+    FdStore& store_;
     std::optional<bool> can_watch_;
-    std::unique_ptr<Programs> programs_;
-    std::uint32_t watched_ = 0;
+    std::optional<std::uint32_t> watched_;
 };
 
 }  // namespace sockaccel

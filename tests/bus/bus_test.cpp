@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <stdexcept>
@@ -63,7 +65,25 @@ std::string bad_policy() {
     return "[[rule]]\nname = \"bad\"\nports = [70000]\ncgroups = [\"a.slice\"]\n";
 }
 
-Loopback::Loopback(const TestCgroup& cgroup) {
+Nobody::Nobody() {
+    check(chmod(directory_.path().c_str(), 0755), "chmod");
+    std::filesystem::copy_file(from_environment("SOCKACCELCTL"),
+                               directory_.path() / "sockaccelctl");
+}
+
+Command Nobody::command(const Names& arguments) const {
+    Command command{{directory_.path() / "sockaccelctl"},
+                    {{"DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent"}},
+                    kNobody};
+    command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
+    return command;
+}
+
+Outcome Nobody::run(const Names& arguments) const {
+    return test::run(command(arguments));
+}
+
+Loopback::Loopback(const TestCgroup& cgroup, uid_t client_owner) {
     const Stay stay(cgroup);
     const Fd listener = make_socket();
     sockaddr_in address{};
@@ -75,6 +95,7 @@ Loopback::Loopback(const TestCgroup& cgroup) {
     server_port = port_of(listener);
     address.sin_port = htons(server_port);
     client = make_socket();
+    check(fchown(client.get(), client_owner, client_owner), "give a socket away");
     check(connect(client.get(), generic, sizeof(address)), "connect");
     server = Fd(check(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC), "accept"));
     client_port = port_of(client);

@@ -12,6 +12,8 @@
 #include "cgroup.hpp"
 #include "daemon.hpp"
 #include "fd.hpp"
+#include "process.hpp"
+#include "temporary_directory.hpp"
 
 namespace sockaccel::test {
 
@@ -26,10 +28,26 @@ using Names = std::vector<std::string>;
 
 // A TCP connection of this process with itself over 127.0.0.1, both sockets made in `cgroup`.
 struct Loopback {
-    explicit Loopback(const TestCgroup& cgroup);
+    // `client_owner` is whose socket the client's is, in the kernel's eyes.
+    explicit Loopback(const TestCgroup& cgroup, uid_t client_owner = 0);
 
     Fd client, server;
     std::uint16_t client_port = 0, server_port = 0;
+};
+
+// A user who may do nothing.
+inline constexpr uid_t kNobody = 65534;
+
+// sockaccelctl as this user, from a place where it finds it.
+class Nobody {
+  public:
+    Nobody();
+
+    [[nodiscard]] Command command(const Names& arguments) const;
+    [[nodiscard]] Outcome run(const Names& arguments) const;
+
+  private:
+    TemporaryDirectory directory_;
 };
 
 template <typename Value>

@@ -39,7 +39,7 @@ TEST_F(Ctl, StatusAsJson) {
     Daemon daemon(rule("redis", cgroup_.path()) + rule("early", "nosuch.slice"));
     const json status = json::parse(output(daemon, {"status", "--json"}));
     EXPECT_EQ(status["version"], daemon.manager().Version());
-    EXPECT_EQ(status["policy_file"], daemon.policy_file());
+    EXPECT_EQ(status["policy_files"], json::array({daemon.policy_file()}));
     EXPECT_EQ(status["generation"], 1);
     EXPECT_EQ(status["well"], true);
     EXPECT_EQ(status["problems"], json::array());
@@ -107,7 +107,7 @@ TEST_F(Ctl, AnUnreachableBusIsAnotherFailure) {
 }
 
 TEST_F(Ctl, WrongUsageIsAFailure) {
-    for (const Names& arguments : {Names{}, Names{"frobnicate"}, Names{"check"},
+    for (const Names& arguments : {Names{}, Names{"frobnicate"}, Names{"check", "a", "b"},
                                    Names{"status", "--frob"}, Names{"--bus", "none", "status"}}) {
         Command command{{from_environment("SOCKACCELCTL")}, {}, {}};
         command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
@@ -171,6 +171,28 @@ TEST_F(Ctl, ReloadOfAnInvalidPolicyPrintsTheParsersText) {
     EXPECT_EQ(outcome.output, "");
     EXPECT_EQ(outcome.error.find(daemon.policy_file() + ":3:10: "), 0u) << outcome.error;
     EXPECT_EQ(daemon.manager().Rules(), Names{"redis"});
+}
+
+TEST_F(Ctl, DiffSaysWhatAReloadWouldChange) {
+    Daemon daemon(rule("redis", cgroup_.path()));
+    EXPECT_EQ(output(daemon, {"diff"}), "");
+    daemon.write_policy(rule("web", cgroup_.path()));
+    const Outcome outcome = run_ctl(daemon.bus(), {"diff"});
+    EXPECT_EQ(outcome.status, 1) << "as diff(1)";
+    EXPECT_EQ(outcome.error, "");
+    EXPECT_EQ(daemon.manager().Rules(), Names{"redis"});
+    EXPECT_EQ(daemon.manager().Generation(), 1u);
+    const json changes = json::parse(run_ctl(daemon.bus(), {"diff", "--json"}).output);
+    EXPECT_EQ(output(daemon, {"reload"}), outcome.output);
+    EXPECT_EQ(changes["changes"].size(), 2u);
+    EXPECT_EQ(output(daemon, {"diff"}), "");
+
+    daemon.write_policy(bad_policy());
+    const Outcome bad = run_ctl(daemon.bus(), {"diff"});
+    EXPECT_EQ(bad.status, 2);
+    EXPECT_EQ(bad.error.find(daemon.policy_file() + ":3:10: "), 0u) << bad.error;
+    EXPECT_EQ(daemon.stop(), 0);
+    EXPECT_EQ(run_ctl(daemon.bus(), {"diff"}).status, 3);
 }
 
 TEST_F(Ctl, PauseAndResume) {
@@ -253,31 +275,25 @@ TEST_F(Ctl, MonitorSaysThatTheBusIsGone) {
 
 // --- check: no daemon, no bus, no root
 
-constexpr uid_t kNobody = 65534;
-
 class CtlCheck : public ::testing::Test {
   protected:
-    CtlCheck() {
-        check(chmod(directory_.path().c_str(), 0755), "chmod");
-        program_ = directory_.path() / "sockaccelctl";
-        std::filesystem::copy_file(from_environment("SOCKACCELCTL"), program_);
-    }
+    CtlCheck() { check(chmod(directory_.path().c_str(), 0755), "chmod"); }
 
-    std::string write(const std::string& text) const {
-        const std::string file = directory_.write("p.toml", text);
+    std::string write(const std::string& text, const std::string& name = "p.toml") const {
+        const std::filesystem::path file = directory_.path() / name;
+        std::filesystem::create_directories(file.parent_path());
+        static_cast<void>(directory_.write(name, text));
         check(chmod(file.c_str(), 0644), "chmod");
         return file;
     }
-    // As a user who may do nothing.
-    Outcome run_as_nobody(const Names& arguments) const {
-        Command command{
-            {program_}, {{"DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent"}}, kNobody};
-        command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
-        return run(command);
+    [[nodiscard]] std::string root() const { return directory_.path(); }
+    [[nodiscard]] Outcome run_as_nobody(const Names& arguments) const {
+        return nobody_.run(arguments);
     }
 
+  private:
     TemporaryDirectory directory_;
-    std::string program_;
+    Nobody nobody_;
 };
 
 TEST_F(CtlCheck, SaysWhatAPolicyMeans) {
@@ -313,40 +329,54 @@ TEST_F(CtlCheck, AMissingFileIsAnError) {
     EXPECT_NE(outcome.error.find("/nonexistent.toml"), std::string::npos) << outcome.error;
 }
 
-// --- who may do what on the system bus: dbus/org.sockaccel1.conf
-
-class Access : public CtlCheck {
-  protected:
-    Outcome as_nobody(const std::string& command) {
-        return run_as_nobody({"--bus", daemon_.bus().address(), command});
-    }
-
-    void expect_refused(const std::string& command) {
-        const Outcome outcome = as_nobody(command);
-        EXPECT_EQ(outcome.status, 1) << command;
-        EXPECT_EQ(outcome.output, "");
-        EXPECT_EQ(outcome.error, "sockaccelctl: " + command + ": permission denied: needs root\n");
-    }
-
-    Daemon daemon_{"", {}, PrivateBus::Kind::system};
-};
-
-TEST_F(Access, EveryoneMayLook) {
-    daemon_.write_policy(rule("redis", "redis.slice"));
-    daemon_.manager().Reload();
-    for (const char* command : {"status", "rules"}) {
-        const Outcome outcome = as_nobody(command);
-        EXPECT_EQ(outcome.status, 0) << outcome.error;
-        EXPECT_NE(outcome.output.find("redis"), std::string::npos) << outcome.output;
-    }
+// What the daemon would refuse is only warned of: the file may be a draft.
+TEST_F(CtlCheck, WarnsOfAFileThatTheDaemonRefuses) {
+    const std::string file = write(rule("redis", "redis.slice"));
+    check(chmod(file.c_str(), 0666), "chmod");
+    const Outcome outcome = run_as_nobody({"check", file});
+    EXPECT_EQ(outcome.status, 0);
+    EXPECT_EQ(outcome.error, "warning: sockacceld would refuse it: " + file +
+                                 ": writable by group or others (mode 0666): run chmod go-w " +
+                                 file + "\n");
+    EXPECT_NE(outcome.output.find("redis"), std::string::npos);
 }
 
-TEST_F(Access, OnlyRootSeesConnectionsReloadsPausesAndProbes) {
-    for (const char* command : {"reload", "connections", "monitor", "pause", "resume", "probe"})
-        expect_refused(command);
-    EXPECT_EQ(run_ctl(daemon_.bus(), {"reload"}).status, 0);
-    EXPECT_EQ(run_ctl(daemon_.bus(), {"connections"}).status, 0);
-    EXPECT_EQ(run_ctl(daemon_.bus(), {"probe"}).status, 0);
+TEST_F(CtlCheck, ReadsTheWholePolicyIfNoFileIsNamed) {
+    const std::string main = write(rule("redis", "redis.slice"), "etc/sockaccel.toml");
+    const std::string drop_in =
+        write(rule("redis", "redis.slice", "priority = 3\n"), "etc/sockaccel.d/50.toml");
+    const Outcome text = run_as_nobody({"check", "--root", root()});
+    EXPECT_EQ(text.status, 0) << text.error;
+    EXPECT_EQ(text.output.find(main + " and drop-ins: 1 rule\n"), 0u) << text.output;
+    EXPECT_NE(text.output.find("   from      " + drop_in + ":2:8\n"), std::string::npos)
+        << text.output;
+
+    const std::string bad = write(bad_policy(), "run/sockaccel.d/60.toml");
+    const Outcome outcome = run_as_nobody({"check", "--root", root()});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(outcome.error.find(bad + ":3:10: "), 0u) << outcome.error;
+    EXPECT_EQ(run_as_nobody({"check", main}).status, 0) << "this file alone";
+}
+
+TEST_F(CtlCheck, CatPrintsAPolicyThatMeansTheSame) {
+    const std::string main =
+        write("[limits]\nconnections = 9\n" + rule("redis", "redis.slice"), "etc/sockaccel.toml");
+    const std::string drop_in = write(rule("web", "web.slice"), "usr/lib/sockaccel.d/50.toml");
+    const Outcome text = run_as_nobody({"cat", "--root", root()});
+    EXPECT_EQ(text.status, 0) << text.error;
+    EXPECT_EQ(text.output.find("# read: " + main + "\n# read: " + drop_in + "\n"), 0u)
+        << text.output;
+    EXPECT_NE(text.output.find("# " + drop_in + ":2:8\n[[rule]]\nname     = \"web\"\n"),
+              std::string::npos)
+        << text.output;
+    const auto rules_of = [this](const Names& arguments) {
+        json rules = json::parse(run_as_nobody(arguments).output)["rules"];
+        for (json& rule : rules)
+            rule.erase("origin");
+        return rules;
+    };
+    EXPECT_EQ(rules_of({"check", "--json", write(text.output, "whole.toml")}),
+              rules_of({"cat", "--json", "--root", root()}));
 }
 
 }  // namespace

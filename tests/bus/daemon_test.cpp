@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <array>
 #include <csignal>
@@ -123,13 +124,48 @@ TEST(SockAccelD, AnEmptyPolicyIsHealthy) {
     EXPECT_EQ(run_ctl(daemon.bus(), {"status"}).status, 0);
 }
 
-TEST(SockAccelD, NoPolicyAtTheDefaultPathIsHealthy) {
-    if (std::filesystem::exists("/etc/sockaccel.toml"))
-        GTEST_SKIP() << "this host has a policy";
+TEST(SockAccelD, NoPolicyAtAllIsHealthy) {
     const PrivateBus bus;
-    Process daemon({{from_environment("SOCKACCELD"), "--bus", bus.address()}, {}, {}});
+    const TemporaryDirectory root;
+    Process daemon(
+        {{from_environment("SOCKACCELD"), "--bus", bus.address(), "--root", root.path()}, {}, {}});
     ASSERT_TRUE(wait_until([&] { return run_ctl(bus, {"status"}).status == 0 || !daemon.runs(); }));
     EXPECT_TRUE(daemon.runs()) << daemon.standard_error();
+    daemon.signal(SIGTERM);
+    EXPECT_EQ(daemon.wait(), 0);
+}
+
+TEST(SockAccelD, ReadsDropInsAgainAtAReload) {
+    const PrivateBus bus;
+    const TemporaryDirectory root;
+    for (const char* directory : {"etc/sockaccel.d", "usr/lib/sockaccel.d"})
+        root.make(directory);
+    const auto write = [&root](const std::string& name, const std::string& text) {
+        const std::string file = root.write(name, text);
+        check(chmod(file.c_str(), 0644), "chmod");
+        return file;
+    };
+    const std::string main = write("etc/sockaccel.toml", rule("redis", "redis.slice"));
+    const std::string vendor = write("usr/lib/sockaccel.d/50-web.toml", rule("web", "web.slice"));
+    Process daemon(
+        {{from_environment("SOCKACCELD"), "--bus", bus.address(), "--root", root.path()}, {}, {}});
+    ASSERT_TRUE(wait_until([&] { return run_ctl(bus, {"status"}).status == 0 || !daemon.runs(); }))
+        << daemon.standard_error();
+    const auto connection = connect(bus);
+    ManagerProxy manager(*connection);
+    EXPECT_EQ(manager.Rules(), (Names{"redis", "web"}));
+    EXPECT_EQ(manager.PolicyFiles(), (Names{main, vendor}));
+
+    const std::string mine = write("etc/sockaccel.d/50-web.toml", rule("db", "db.slice"));
+    EXPECT_EQ(run_ctl(bus, {"reload"}).output, "added db\nremoved web\n");
+    EXPECT_EQ(manager.PolicyFiles(), (Names{main, mine}));
+
+    check(chmod(mine.c_str(), 0666), "chmod");
+    const Outcome refused = run_ctl(bus, {"reload"});
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_EQ(refused.error,
+              mine + ": writable by group or others (mode 0666): run chmod go-w " + mine + "\n");
+    EXPECT_EQ(manager.Rules(), (Names{"db", "redis"}));
     daemon.signal(SIGTERM);
     EXPECT_EQ(daemon.wait(), 0);
 }
@@ -158,6 +194,20 @@ TEST(SockAccelD, RefusesAPolicyThatOthersMayWrite) {
     const Outcome outcome = run_daemon({"--bus", bus.address(), "--policy", file});
     EXPECT_EQ(outcome.status, 1);
     EXPECT_NE(outcome.error.find(file), std::string::npos) << outcome.error;
+}
+
+TEST(SockAccelD, RefusesThePolicyOfAnotherUser) {
+    const TemporaryDirectory directory;
+    const std::string file = directory.write("p.toml", "");
+    check(chmod(file.c_str(), 0644), "chmod");
+    check(chown(file.c_str(), kNobody, kNobody), "chown");
+    const Outcome outcome = run_daemon({"--bus", "none", "--policy", file});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_EQ(outcome.error, file + ": owned by uid 65534: run chown root " + file + "\n");
+}
+
+TEST(SockAccelD, TakesOnePolicyOrASearchPath) {
+    EXPECT_NE(run_daemon({"--policy", "/etc/p.toml", "--root", "/"}).status, 0);
 }
 
 TEST(SockAccelD, SaysWhichBusItCannotReach) {

@@ -17,7 +17,7 @@ class Manager : public ::testing::Test {
 
 TEST_F(Manager, TellsWhatItIs) {
     Daemon daemon(rule("redis", cgroup_.path()));
-    EXPECT_EQ(daemon.manager().PolicyFile(), daemon.policy_file());
+    EXPECT_EQ(daemon.manager().PolicyFiles(), Names{daemon.policy_file()});
     EXPECT_EQ(daemon.manager().Generation(), 1u);
     EXPECT_EQ(daemon.manager().Rules(), Names{"redis"});
     EXPECT_EQ(daemon.manager().ActiveRules(), 1u);
@@ -25,7 +25,7 @@ TEST_F(Manager, TellsWhatItIs) {
 
     const Dict status = daemon.status();
     EXPECT_EQ(value_of<std::string>(status, "version"), daemon.manager().Version());
-    EXPECT_EQ(value_of<std::string>(status, "policy_file"), daemon.policy_file());
+    EXPECT_EQ(value_of<Names>(status, "policy_files"), Names{daemon.policy_file()});
     EXPECT_NE(value_of<std::string>(status, "kernel"), "");
     EXPECT_EQ(value_of<std::uint32_t>(status, "rules"), 1u);
     EXPECT_EQ(value_of<std::uint32_t>(status, "pairs"), 0u);

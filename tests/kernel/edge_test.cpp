@@ -143,6 +143,23 @@ TEST_F(Edge, AReaderGetsTheLastMessageWhereNoMoreSegmentComes) {
     EXPECT_LT(longest, std::chrono::milliseconds(2500));
 }
 
+// Both kinds of bytes are unread; the programs that wake it are kept by the service manager.
+TEST_F(Edge, AReaderGetsEverythingThoughTheDaemonIsKilled) {
+    service_manager_.emplace();
+    start_daemon(usual_policy("queue = \"64KiB\""));
+    TcpPair pair = connect_pair(covered_route());
+    EdgeReader reader(pair.server);
+    warm_up_by(reader, pair);
+    const Seen before = look(pair);
+    ASSERT_EQ(pair.client.send(40000), 40000U);
+    ASSERT_EQ(pair.client.send(40000), 40000U);
+    ASSERT_EQ(look(pair).client.tcp_bytes - before.client.tcp_bytes, 40000U);
+    kill_daemon();
+    const auto longest = reader.read_until(pair.client.sent(), kPatienceForAnEdge);
+    EXPECT_EQ(pair.server.received(), pair.client.sent()) << "the reader waits for an edge";
+    EXPECT_LT(longest, std::chrono::milliseconds(2500));
+}
+
 TEST_F(Edge, AReaderInAnotherNetworkNamespaceDoes) {
     const BridgedContainers containers;
     expect_all_read_at_a_full_queue({.client = Place(client_, containers.first),

@@ -181,6 +181,45 @@ TEST_F(Foreign, SockOpsBelowAnswersAsWithoutUs) {
     Theirs theirs(3, 700);
     theirs.attach(client_);
     expect_same_with_the_daemon(with_nobody);
+    EXPECT_TRUE(names(theirs.sock_ops_line(client_)));
+    EXPECT_NE(
+        daemon_->output().find("there is a program of others: " + theirs.sock_ops_line(client_)),
+        std::string::npos);
+    EXPECT_EQ(daemon_->manager().Problems(), std::vector<std::string>{});
+}
+
+// With a link and without one; far below, and beside.
+TEST_F(Foreign, SockOpsFarBelowIsNamedAndWhatIsBesideIsNot) {
+    const TestCgroup pod(client_, "pod"), container(pod, "container");
+    start_daemon(usual_policy());
+    Theirs linked, attached, beside;
+    linked.attach(pod);
+    attached.attach_exclusively(container);
+    beside.attach(other_);
+    EXPECT_TRUE(names(linked.sock_ops_line(pod)));
+    EXPECT_TRUE(names(attached.sock_ops_line(container)));
+    EXPECT_FALSE(names(beside.sock_ops_line(other_)));
+    for (const std::string& line : foreign())
+        EXPECT_EQ(line.find("sa_pair_ends"), std::string::npos) << line << ": ours is not foreign";
+    attached.detach(container);
+    EXPECT_FALSE(names(attached.sock_ops_line(container)));
+    EXPECT_TRUE(names(linked.sock_ops_line(pod)));
+}
+
+TEST_F(Foreign, SockOpsOnVeryManyCgroupsBelowIsNamedForSome) {
+    std::vector<std::unique_ptr<TestCgroup>> pods;
+    std::vector<std::unique_ptr<Theirs>> theirs;
+    for (int count = 0; count < 70; count++) {
+        pods.push_back(std::make_unique<TestCgroup>(client_, "pod" + std::to_string(count)));
+        theirs.push_back(std::make_unique<Theirs>());
+        theirs.back()->attach(*pods.back());
+    }
+    start_daemon(usual_policy());
+    std::size_t named = 0;
+    for (std::size_t i = 0; i < pods.size(); i++)
+        named += names(theirs[i]->sock_ops_line(*pods[i])) ? 1 : 0;
+    EXPECT_EQ(named, 64U);
+    EXPECT_TRUE(names("sock_ops programs in more than 64 places below those cgroups"));
 }
 
 TEST_F(Foreign, SockOpsAboveOnTheSameAndBelowAnswerAsWithoutUs) {

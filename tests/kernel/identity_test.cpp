@@ -321,6 +321,8 @@ TEST_F(ClaimedTwice, BeforeItIsEnrolledNeitherIsBelieved) {
     traffic.stop();
     exchange_bytes(victim, exchange_);
     EXPECT_EQ(counters().at("redirected_bytes"), 0U);
+    EXPECT_EQ(look(victim).state, "unpaired") << look(victim).text();
+    EXPECT_EQ(look(victim).reason, "ambiguous") << look(victim).text();
 }
 
 TEST_F(ClaimedTwice, AfterItIsEnrolledTheSecondClaimIsNoOnes) {

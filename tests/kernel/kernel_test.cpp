@@ -92,7 +92,8 @@ std::string KernelTest::usual_policy(const std::string& more) const {
 
 void KernelTest::start_daemon(const std::string& policy,
                               const std::vector<std::string>& arguments) {
-    daemon_.emplace(policy, arguments);
+    daemon_.emplace(policy, arguments, PrivateBus::Kind::open,
+                    service_manager_ ? &*service_manager_ : nullptr);
 }
 
 void KernelTest::reload(const std::string& policy) {

@@ -90,6 +90,7 @@ class KernelTest : public ::testing::Test {
     void expect_untouched(TcpPair& pair);
 
     TestCgroup cgroup_, covered_, client_, server_, other_;
+    std::optional<ServiceManager> service_manager_;  // of the daemons that are started, if any
     std::optional<Daemon> daemon_;
 };
 

@@ -195,6 +195,42 @@ TEST_F(Nat, DnatAndMasqueradeTogetherAreRedirected) {
     expect_redirected_byte_exact(pair);
 }
 
+// Beside the numbers, only the negotiated options could agree, and a middlebox has made them
+// differ: the server believes that both ends know selective acknowledgements, the client does not.
+TEST_F(Nat, WhereNothingButTheNumbersAgreesItStaysInTcpAsUnproven) {
+    const NatHost nat;
+    load_rules(
+        nat.host,
+        "chain publish { type nat hook prerouting priority -100;\n"
+        "tcp dport 8080 dnat to " +
+            nat.server_address +
+            ":80; }\n"
+            "chain hide { type nat hook postrouting priority 100;\n"
+            "oifname br0 masquerade random; }\n"
+            "chain mangle { type filter hook forward priority 0;\n"
+            "tcp sport 80 tcp flags & (syn | ack) == syn | ack reset tcp option sack-perm; }\n");
+    start_daemon(usual_policy("networks = [\"10.98.0.0/16\"]"));
+    TcpPair pair = connect_pair({.client = Place(client_, nat.client),
+                                 .server = Place(server_, nat.server),
+                                 .address = nat.host_to_client,
+                                 .port = 80,
+                                 .listen_on = nat.server_address,
+                                 .connect_port = 8080});
+    EXPECT_TRUE(wait_until([&] {
+        converse(pair, {});
+        const auto seen = find(pair);
+        return seen && seen->state == "unpaired" && seen->reason == "unproven";
+    }));
+    EXPECT_EQ(look(pair).rule, "test");
+    exchange_bytes(pair, {.to_server = 1 << 20, .to_client = 1 << 20});
+    EXPECT_EQ(look(pair).redirected_bytes(), 0U) << look(pair).text();
+    EXPECT_EQ(counters().at("paired"), 0U);
+    expect_plain(pair);
+    pair.client.close();
+    pair.server.close();
+    EXPECT_TRUE(wait_until([this] { return connections().empty(); }));
+}
+
 // A sidecar: what the client sends to port 80 goes to a proxy on its host, and from there to the
 // server. Both hops are connections of this host.
 class Sidecar : public Nat {

@@ -82,14 +82,17 @@ std::unique_ptr<sdbus::IConnection> connect(const PrivateBus& bus) {
 }
 
 Daemon::Daemon(const std::string& policy, const std::vector<std::string>& arguments,
-               PrivateBus::Kind kind)
+               PrivateBus::Kind kind, ServiceManager* manager)
     : bus_(kind) {
     write_policy(policy);
     Command command{
         {from_environment("SOCKACCELD"), "--bus", bus_.address(), "--policy", policy_file()},
         {{"RUNTIME_DIRECTORY", directory_.path() / "run"}},
+        {},
         {}};
     command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
+    if (manager != nullptr)
+        manager->serve(command);
     connection_ = connect(bus_);
     process_.emplace(command);
     const bool is_up = wait_until(

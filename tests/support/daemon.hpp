@@ -16,6 +16,7 @@
 #include "org.sockaccel1.Rule.proxy.hpp"
 #include "private_bus.hpp"
 #include "process.hpp"
+#include "service_manager.hpp"
 #include "temporary_directory.hpp"
 #include "wait_until.hpp"
 
@@ -65,9 +66,10 @@ class RuleProxy final
 class Daemon {
   public:
     // `arguments` come after the ones that name bus and policy. What it keeps for a restart goes
-    // with this object, unless they say where.
+    // with this object, unless they say where, or with `manager`, which may be null.
     explicit Daemon(const std::string& policy, const std::vector<std::string>& arguments = {},
-                    PrivateBus::Kind kind = PrivateBus::Kind::open);
+                    PrivateBus::Kind kind = PrivateBus::Kind::open,
+                    ServiceManager* manager = nullptr);
 
     [[nodiscard]] PrivateBus& bus() { return bus_; }
     [[nodiscard]] std::string policy_file() const { return directory_.path() / "policy.toml"; }

@@ -49,6 +49,11 @@ constexpr const char* kSystem = R"(
   </policy>
 )";
 
+// As the service comes with it.
+constexpr const char* kPolkit =
+    "  <include ignore_missing=\"yes\">"
+    "/usr/share/dbus-1/system.d/org.freedesktop.PolicyKit1.conf</include>\n";
+
 }  // namespace
 
 PrivateBus::PrivateBus(Kind kind) {
@@ -56,9 +61,9 @@ PrivateBus::PrivateBus(Kind kind) {
     check(chmod(directory_.path().c_str(), 0755), "open the bus's directory");
     const std::string socket = directory_.path() / "bus";
     const std::string policy =
-        kind == Kind::open
-            ? kOpen
-            : kSystem + ("  <include>" + from_environment("SOCKACCEL_BUS_POLICY") + "</include>\n");
+        kind == Kind::open ? kOpen
+                           : kSystem + ("  <include>" + from_environment("SOCKACCEL_BUS_POLICY") +
+                                        "</include>\n" + kPolkit);
     const std::string file = directory_.write("bus.conf", configuration(socket, policy));
 
     process_.emplace(Command{

@@ -22,6 +22,23 @@ namespace {
 
 constexpr int kCannotExecute = 127;
 
+// In the child: from the third on, in this order.
+void pass_descriptors(const Command& command) {
+    constexpr int kFirst = 3;
+    const int count = static_cast<int>(command.descriptors.size());
+    std::vector<int> aside;
+    std::string names;
+    for (const auto& descriptor : command.descriptors) {
+        aside.push_back(fcntl(descriptor.second, F_DUPFD_CLOEXEC, kFirst + count));
+        names += (names.empty() ? "" : ":") + descriptor.first;
+    }
+    for (int i = 0; i < count; i++)
+        dup2(aside[static_cast<std::size_t>(i)], kFirst + i);
+    setenv("LISTEN_FDS", std::to_string(count).c_str(), 1);
+    setenv("LISTEN_FDNAMES", names.c_str(), 1);
+    setenv("LISTEN_PID", std::to_string(getpid()).c_str(), 1);
+}
+
 // In the child: becomes the program, or ends.
 [[noreturn]] void become(const Command& command, std::vector<char*>& arguments, int output,
                          int error, pid_t parent) {
@@ -43,6 +60,8 @@ constexpr int kCannotExecute = 127;
         _exit(kCannotExecute);
     for (const auto& variable : command.environment)
         setenv(variable.first.c_str(), variable.second.c_str(), 1);
+    if (!command.descriptors.empty())
+        pass_descriptors(command);
     execvp(arguments[0], arguments.data());
     std::perror(arguments[0]);
     _exit(kCannotExecute);

@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "fd.hpp"
@@ -18,6 +19,8 @@ struct Command {
     std::vector<std::string> arguments;              // the program first; looked up in PATH
     std::map<std::string, std::string> environment;  // beside the test's own
     std::optional<uid_t> user;                       // as whom it runs; needs root
+    // By name, for sd_listen_fds(3); they stay the caller's.
+    std::vector<std::pair<std::string, int>> descriptors = {};
 };
 
 // Started on construction; killed with SIGKILL, if it still runs, on destruction or when the thread

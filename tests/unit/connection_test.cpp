@@ -28,6 +28,7 @@ TEST(Reason, OfANewerVersionIsUnknown) {
 }
 
 TEST(ConnectionState, IsNamedAsInTheDocumentation) {
+    EXPECT_EQ(to_string(ConnectionState::unpaired), "unpaired");
     EXPECT_EQ(to_string(ConnectionState::paired), "paired");
     EXPECT_EQ(to_string(ConnectionState::opening), "opening");
     EXPECT_EQ(to_string(ConnectionState::enrolled), "enrolled");

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "fake_datapath.hpp"
 #include "temporary_directory.hpp"
 
@@ -80,6 +82,75 @@ class EngineTest : public Untested {
         datapath.take_calls();
     }
 };
+
+// --- what the daemon before left ---
+
+// Its rule "r" has the id 5, and pairs of the id 9 are on their way out.
+class Inherited : public testing::Test {
+  protected:
+    Engine& start(const std::vector<Rule>& rules) {
+        for (const char* cgroup : {"a", "b"})
+            root.make(cgroup);
+        Rule rule = make_rule("r", "a");
+        rule.queue_bytes = 1;
+        datapath.inherited = Inheritance{{{{RuleId{5}, 0, rule}}, kClassB}, 1 << 9, 1 << 5};
+        engine.emplace(loop, datapath, cgroups);
+        engine->apply({{}, rules});
+        return *engine;
+    }
+
+    TemporaryDirectory root;
+    EventLoop loop;
+    FakeDatapath datapath;
+    CgroupTree cgroups{root.path()};
+    std::optional<Engine> engine;
+};
+
+TEST_F(Inherited, RulesKeepTheirIds) {
+    start({make_rule("new", "b"), make_rule("r", "a")});
+    EXPECT_EQ(datapath.take_calls(),
+              (Lines{"tables new=6 r=5", "drain 0x200 policy", "membership a b", "pause 0x0"}));
+    EXPECT_EQ(datapath.verdict, kClassB);
+}
+
+TEST_F(Inherited, RulesThatAreGoneOrMatchDifferentlyLeave) {
+    start({on_port(make_rule("r", "a"), 80)});
+    EXPECT_EQ(datapath.take_calls(),
+              (Lines{"tables r=6", "drain 0x220 policy", "membership a", "pause 0x0"}));
+}
+
+TEST_F(Inherited, UntilTheVerdictThoseBeforeAreLookedAfterAndNoneIsEnrolled) {
+    start({make_rule("r", "a")});
+    datapath.take_calls();
+    EXPECT_EQ(engine->rules()[0].state, RuleState::testing);
+    Timer end = loop.timer([&] { loop.exit(0); });
+    end.arm(now() + 50ms);
+    Timer verdict = loop.timer([&] { engine->take_verdict(kClassB); });
+    verdict.arm(now() + 20ms);
+    loop.run();
+    ASSERT_FALSE(datapath.calls.empty());
+    EXPECT_EQ(datapath.calls[0], "pass over pairs");
+    EXPECT_EQ(std::count(datapath.calls.begin(), datapath.calls.end(), "pass"), 0);
+}
+
+TEST_F(Inherited, UntilTheVerdictRulesAreRefusedByTheOneBefore) {
+    Rule bare = make_rule("bare", "a");
+    bare.tolerate = {};
+    bare.priority = 5;
+    start({bare, make_rule("r", "a")});
+    EXPECT_EQ(datapath.take_calls()[0], "tables r=5");
+    EXPECT_EQ(engine->rules()[0].state, RuleState::refused);
+    EXPECT_EQ(engine->rules()[0].why, refusal(bare, kClassB));
+    engine->take_verdict(usable({}));
+    EXPECT_EQ(engine->rules()[0].state, RuleState::active);
+}
+
+TEST_F(Inherited, AVerdictThatRefusesTakesThemOut) {
+    start({make_rule("r", "a")});
+    datapath.take_calls();
+    engine->take_verdict(unusable());
+    EXPECT_EQ(datapath.take_calls(), (Lines{"tables", "drain 0x220 policy", "membership"}));
+}
 
 // --- the verdict ---
 
@@ -173,6 +244,20 @@ TEST_F(EngineTest, PutsAPolicyInForce) {
     EXPECT_EQ(datapath.limits, policy.limits);
     EXPECT_EQ(datapath.membership, (Membership{{{root.id_of("a/b"), 1}}, {"a/b"}}));
     EXPECT_EQ(engine.policy(), policy);
+}
+
+TEST_F(EngineTest, DiffSaysWhatApplyWouldAndChangesNothing) {
+    Rule refused = make_rule("bad", "a");
+    refused.tolerate = {};
+    engine.apply({{}, {make_rule("old", "a")}});
+    const Tables before = datapath.tables;
+    const Policy next{{}, {refused, make_rule("new", "a")}};
+    const Lines changes = engine.diff(next);
+    EXPECT_EQ(datapath.tables, before);
+    EXPECT_EQ(engine.policy(), (Policy{{}, {make_rule("old", "a")}}));
+    EXPECT_EQ(changes, engine.apply(next));
+    EXPECT_EQ(changes.size(), 4U) << "two added, one removed, one refused";
+    EXPECT_EQ(engine.diff(next), Lines{});
 }
 
 TEST_F(EngineTest, RefusesARuleAndKeepsTheOthers) {

@@ -23,10 +23,11 @@ class FakeDatapath : public Datapath {
 
     // "tables redis=0 db=1", "membership a.slice b.slice" (the links), "drain 0x1 policy",
     // "pause 0x1", "pass",
-    // "events on"; in order.
+    // "pass over pairs", "events on"; in order.
     std::vector<std::string> calls;
     Tables tables;
     Limits limits;
+    KernelVerdict verdict;
     Membership membership;
     std::vector<Instant> passes;  // when
 
@@ -45,6 +46,7 @@ class FakeDatapath : public Datapath {
     std::vector<std::string> known_foreign;
     bool is_watching = false;
     int asked_for_witness = 0;
+    std::optional<Inheritance> inherited;  // has to be set before the engine is made
 
     void want_pass() {
         is_pass_wanted_ = true;
@@ -58,13 +60,17 @@ class FakeDatapath : public Datapath {
 
     // --- Datapath ---
 
-    void set_tables(const Tables& new_tables, const Limits& new_limits) override {
+    [[nodiscard]] std::optional<Inheritance> inheritance() override { return inherited; }
+
+    void set_tables(const Tables& new_tables, const Limits& new_limits,
+                    const KernelVerdict& new_verdict) override {
         std::string call = "tables";
         for (const PlannedRule& planned : new_tables.rules)
             call += " " + planned.rule.name + "=" + std::to_string(index_of(planned.id));
         note(call);
         tables = new_tables;
         limits = new_limits;
+        verdict = new_verdict;
     }
 
     std::vector<std::string> set_membership(const Membership& new_membership) override {
@@ -86,8 +92,8 @@ class FakeDatapath : public Datapath {
         return is_watching;
     }
 
-    PassResult pass() override {
-        note("pass");
+    PassResult pass(Pass kind) override {
+        note(kind == Pass::all ? "pass" : "pass over pairs");
         passes.push_back(now());
         if (pass_results.empty())
             return {};
@@ -111,7 +117,9 @@ class FakeDatapath : public Datapath {
     [[nodiscard]] std::vector<Connection> connections() override { return known_connections; }
     [[nodiscard]] RuleCounters counters(RuleId rule) override { return known_counters[rule]; }
     [[nodiscard]] Totals totals() override { return known_totals; }
-    [[nodiscard]] std::vector<std::string> foreign() override { return known_foreign; }
+    [[nodiscard]] std::vector<std::string> foreign(const PathOfCgroup&) override {
+        return known_foreign;
+    }
 
   private:
     static std::string hexadecimal(RuleMask rules) {

@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "policy.hpp"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <limits>
 #include <random>
-#include <stdexcept>
 #include <utility>
 
 #include <gtest/gtest.h>
@@ -685,112 +679,6 @@ TEST(Words, AreThoseOfTheFile) {
     EXPECT_EQ(to_string(Hazard::waitall), "waitall");
     EXPECT_EQ(to_string(Hazard::blocking), "blocking");
     EXPECT_EQ(to_string(Hazard::stall), "stall");
-}
-
-// ---- Files
-
-class PolicyFile : public testing::Test {
-  protected:
-    PolicyFile() {
-        std::string directory = testing::TempDir() + "policyXXXXXX";
-        if (::mkdtemp(directory.data()) == nullptr)
-            throw std::runtime_error("mkdtemp " + directory);
-        directory_ = directory;
-    }
-    ~PolicyFile() override { std::filesystem::remove_all(directory_); }
-
-    [[nodiscard]] std::string path(const std::string& name = "sockaccel.toml") const {
-        return directory_ / name;
-    }
-
-    void write(const std::string& text, mode_t mode = 0644) const {
-        std::ofstream(path()) << text;
-        ASSERT_EQ(::chmod(path().c_str(), mode), 0);
-    }
-
-    [[nodiscard]] static std::string refusal(const std::string& file) {
-        try {
-            static_cast<void>(read_policy(file));
-            return "";
-        } catch (const PolicyError& error) {
-            return error.what();
-        }
-    }
-
-  private:
-    std::filesystem::path directory_;
-};
-
-TEST_F(PolicyFile, IsReadAsItsText) {
-    write(kExample);
-    EXPECT_EQ(read_policy(path()), parse(kExample));
-}
-
-TEST_F(PolicyFile, IsNamedInItsMistakes) {
-    write("[[rule]]\nname = 'r'\ncgroups = ['a']\nports = [0]");
-    EXPECT_EQ(refusal(path()), path() + ":4:10: port 0 is below 1");
-}
-
-TEST_F(PolicyFile, MayBeASymbolicLink) {
-    write(kExample);
-    std::filesystem::create_symlink("sockaccel.toml", path("link.toml"));
-    EXPECT_EQ(read_policy(path("link.toml")), parse(kExample));
-}
-
-TEST_F(PolicyFile, IsRefusedIfOthersMayWriteIt) {
-    for (const auto& [mode, text] : std::vector<std::pair<mode_t, std::string>>{
-             {0664, "0664"}, {0646, "0646"}, {0666, "0666"}, {0620, "0620"}}) {
-        write(kExample, mode);
-        EXPECT_EQ(refusal(path()), path() + ": writable by group or others (mode " + text +
-                                       "): run chmod go-w " + path());
-    }
-    for (const mode_t mode : {0600U, 0644U, 0444U, 0755U}) {
-        write(kExample);
-        ASSERT_EQ(::chmod(path().c_str(), mode), 0);
-        EXPECT_EQ(refusal(path()), "") << mode;
-    }
-}
-
-TEST_F(PolicyFile, IsRefusedIfItIsNotRegular) {
-    const std::string message = ": not a regular file: a policy is a file of TOML text";
-    ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
-    EXPECT_EQ(refusal(path("fifo")), path("fifo") + message);
-    std::filesystem::create_directory(path("directory"));
-    EXPECT_EQ(refusal(path("directory")), path("directory") + message);
-    EXPECT_EQ(refusal("/dev/null"), "/dev/null" + message);
-}
-
-TEST_F(PolicyFile, IsRefusedAboveOneMebibyte) {
-    const std::string comment = "#" + std::string((1 << 20) - 1, 'x');
-    write(comment);
-    EXPECT_EQ(read_policy(path()), Policy{});
-    write(comment + "x");
-    EXPECT_EQ(refusal(path()), path() +
-                                   ": larger than 1MiB: name cgroups by globs, ports by "
-                                   "ranges, networks by shorter prefixes");
-}
-
-TEST_F(PolicyFile, SaysWhyItCannotBeOpened) {
-    EXPECT_EQ(refusal(path("missing.toml")),
-              path("missing.toml") +
-                  ": cannot open: No such file or directory: create it, or name another file");
-    write(kExample);
-    EXPECT_EQ(refusal(path() + "/x"), path() + "/x: cannot open: Not a directory");
-}
-
-TEST_F(PolicyFile, SaysThatItMustBeReadable) {
-    write(kExample, 0);
-    // Root may read every file, so it takes another identity for a moment.
-    constexpr uid_t kNobody = 65534;
-    const uid_t self = ::geteuid();
-    if (self == 0) {
-        ASSERT_EQ(::seteuid(kNobody), 0);
-    }
-    const std::string message = refusal(path());
-    ASSERT_EQ(::seteuid(self), 0);
-    EXPECT_EQ(message, path() +
-                           ": cannot open: Permission denied: it must be readable for the "
-                           "user that runs sockaccel");
 }
 
 }  // namespace

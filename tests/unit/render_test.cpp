@@ -50,7 +50,7 @@ StatusReport status() {
     report.version = "0.1";
     report.kernel = "6.1.0";
     report.kernel_state = "usable";
-    report.policy_file = "/etc/sockaccel.toml";
+    report.policy_files = {"/etc/sockaccel.toml"};
     report.generation = 2;
     report.rules = {redis(), web()};
     report.pairs = 4;
@@ -80,7 +80,7 @@ ConnectionsReport connections() {
     connection.server.peer_port = 40001;
     connection.server.cookie = 18;
     connection.server.tcp_bytes = 7;
-    return {{connection}, 0};
+    return {{connection}, 0, 0};
 }
 
 EventReport event() {
@@ -95,6 +95,7 @@ EventReport event() {
     report.server_port = 6379;
     report.client_cookie = 17;
     report.server_cookie = 18;
+    report.client_uid = 1000;
     report.monotonic = std::chrono::microseconds(5);
     report.time = std::chrono::system_clock::time_point(std::chrono::seconds(86400 + 3661) +
                                                         std::chrono::microseconds(42));
@@ -114,6 +115,21 @@ TEST(Render, StatusFitsOneScreen) {
               "web    refused     0          0B           0B\n"
               "\n"
               "web is refused: it would have to tolerate splice\n");
+}
+
+TEST(Render, StatusNamesTheFirstPolicyFiles) {
+    StatusReport report = status();
+    const auto line = [&report] {
+        const std::string text = status_text(report);
+        const std::size_t begin = text.find("policy ");
+        return text.substr(begin, text.find('\n', begin) - begin);
+    };
+    report.policy_files = {};
+    EXPECT_EQ(line(), "policy       no file, generation 2");
+    report.policy_files = {"/a", "/b", "/c"};
+    EXPECT_EQ(line(), "policy       /a, /b, /c, generation 2");
+    report.policy_files = {"/a", "/b", "/c", "/d", "/e"};
+    EXPECT_EQ(line(), "policy       /a, /b, /c and 2 more, generation 2");
 }
 
 TEST(Render, StatusTellsForeignPrograms) {
@@ -177,7 +193,7 @@ TEST(Render, StatusAsJson) {
     StatusReport report = status();
     report.rules = {redis()};
     EXPECT_EQ(json::parse(status_json(report)), json::parse(R"({
-        "version": "0.1", "kernel": "6.1.0", "kernel_state": "usable", "policy_file": "/etc/sockaccel.toml",
+        "version": "0.1", "kernel": "6.1.0", "kernel_state": "usable", "policy_files": ["/etc/sockaccel.toml"],
         "generation": 2, "well": true, "problems": [], "paused": [], "foreign": [], "pairs": 4,
         "budget_used_bytes": 1536, "budget_bytes": 268435456, "halves_expired": 0,
         "rules": [{
@@ -232,8 +248,14 @@ TEST(Render, WideConnectionsShowBothViews) {
 TEST(Render, ConnectionsSayWhatIsNotShown) {
     ConnectionsReport report = connections();
     report.omitted = 3;
-    EXPECT_NE(connections_text(report, false).find("\n3 more not shown"), std::string::npos);
+    report.hidden = 7;
+    const std::string text = connections_text(report, false);
+    EXPECT_NE(text.find("\n3 more not shown"), std::string::npos) << text;
+    EXPECT_NE(text.find("\n7 more of other users: see them as root, or with --all\n"),
+              std::string::npos)
+        << text;
     EXPECT_EQ(json::parse(connections_json(report))["omitted"], 3);
+    EXPECT_EQ(json::parse(connections_json(report))["hidden"], 7);
 }
 
 TEST(Render, ConnectionsAsJson) {
@@ -251,7 +273,7 @@ TEST(Render, ConnectionsAsJson) {
                 "peer_port": 40001, "cookie": 18, "netns": 0, "uid": 0, "cgroup": "",
                 "queued_bytes": 0, "redirected_messages": 0, "redirected_bytes": 0,
                 "tcp_messages": 0, "tcp_bytes": 7, "reasons": {}}}],
-        "omitted": 0})"));
+        "omitted": 0, "hidden": 0})"));
 }
 
 // A user may name a cgroup so that it clears the terminal of whoever looks.
@@ -298,7 +320,7 @@ TEST(Render, AnEventAsJsonIsOneLineInUtc) {
         "time": "1970-01-02T01:01:01.000042Z", "monotonic_usec": 5, "event": "left",
         "rule": "redis", "client_address": "127.0.0.1", "client_port": 40000,
         "server_address": "::1", "server_port": 6379, "client_cookie": 17,
-        "server_cookie": 18, "reason": "closed",
+        "server_cookie": 18, "client_uid": 1000, "server_uid": 0, "reason": "closed",
         "reason_text": "the connection was closed"})"));
 }
 
@@ -324,6 +346,16 @@ name = "zero"
 cgroups = ["db.slice"]
 action = "bypass"
 )";
+
+EffectivePolicy only_file() {
+    PolicyText text = parse_policy_text(kPolicy, "/p.toml");
+    EffectivePolicy effective;
+    effective.files = {"/p.toml"};
+    for (const auto& [name, where] : text.rules)
+        effective.rules[name] = {"/p.toml", where};
+    effective.policy = std::move(text.policy);
+    return effective;
+}
 
 ProbeReport probed() {
     return {
@@ -355,8 +387,7 @@ TEST(Render, ProbeAsJson) {
 }
 
 TEST(Render, PolicySaysWhatTheFileMeans) {
-    const Policy policy = parse_policy(kPolicy, "p.toml");
-    const std::string text = policy_text("p.toml", policy);
+    const std::string text = policy_text("p.toml", only_file());
     EXPECT_EQ(text.substr(0, text.find("   refused:")),
               "p.toml: 3 rules, in deciding order\n"
               "limits: 65536 connections, 256MiB of queued data\n"
@@ -385,14 +416,33 @@ TEST(Render, PolicySaysWhatTheFileMeans) {
         << text;
 }
 
+TEST(Render, PolicyOfMoreThanOneFileSaysWhichSaysWhat) {
+    EffectivePolicy effective = only_file();
+    effective.files.emplace_back("/q.toml");
+    effective.rules["web"] = {"/q.toml", {7, 3}};
+    effective.overridden = {"rule web of /p.toml:11:8 is replaced by /q.toml:7:3"};
+    const std::string text = policy_text("p.toml", effective);
+    EXPECT_NE(text.find("\n2. web: accelerate\n   from      /q.toml:7:3\n"), std::string::npos)
+        << text;
+    EXPECT_NE(text.find("\n\nrule web of /p.toml:11:8 is replaced by /q.toml:7:3\n"),
+              std::string::npos)
+        << text;
+}
+
 TEST(Render, PolicyAsJson) {
-    const json policy = json::parse(policy_json("p.toml", parse_policy(kPolicy, "p.toml")));
-    EXPECT_EQ(policy["file"], "p.toml");
+    EffectivePolicy effective = only_file();
+    effective.overridden = {"a is masked by b"};
+    effective.doubts = {"c: writable by others"};
+    const json policy = json::parse(policy_json("p.toml", effective));
+    EXPECT_EQ(policy["source"], "p.toml");
+    EXPECT_EQ(policy["files"], json::array({"/p.toml"}));
+    EXPECT_EQ(policy["overridden"], json::array({"a is masked by b"}));
+    EXPECT_EQ(policy["doubts"], json::array({"c: writable by others"}));
     EXPECT_EQ(policy["limits"],
               json::parse(R"({"connections": 65536, "memory_bytes": 268435456})"));
     ASSERT_EQ(policy["rules"].size(), 3u);
     EXPECT_EQ(policy["rules"][0], json::parse(R"({
-        "name": "redis", "action": "accelerate", "priority": 2,
+        "name": "redis", "origin": "/p.toml:3:8", "action": "accelerate", "priority": 2,
         "cgroups": ["system.slice/redis.service"], "ports": ["6379", "7000-7100"],
         "networks": ["127.0.0.0/8", "::1/128"],
         "tolerate": ["fionread", "splice", "waitall"], "queue_bytes": 65536,
