@@ -195,19 +195,19 @@ class ManagerProxy final
 }  // namespace
 
 struct Client::State {
-    explicit State(const BusAddress& bus) : connection(open_bus(bus)) {
-        // Asked first, as a call would have the bus start the daemon.
-        const bool is_running = call("look for sockacceld", [this] {
-            const auto driver =
-                sdbus::createProxy(*connection, "org.freedesktop.DBus", "/org/freedesktop/DBus");
-            bool result = false;
-            driver->callMethod("NameHasOwner")
-                .onInterface("org.freedesktop.DBus")
-                .withArguments(std::string(kBusName))
-                .storeResultsTo(result);
-            return result;
-        });
-        if (!is_running)
+    State(const BusAddress& bus, IfNotRunning what) : connection(open_bus(bus)) {
+        // A call has the bus start the daemon.
+        const bool may_call = what == IfNotRunning::start || call("look for sockacceld", [this] {
+                                  const auto driver = sdbus::createProxy(
+                                      *connection, "org.freedesktop.DBus", "/org/freedesktop/DBus");
+                                  bool result = false;
+                                  driver->callMethod("NameHasOwner")
+                                      .onInterface("org.freedesktop.DBus")
+                                      .withArguments(std::string(kBusName))
+                                      .storeResultsTo(result);
+                                  return result;
+                              });
+        if (!may_call)
             throw_not_running();
         manager = std::make_unique<ManagerProxy>(*connection);
     }
@@ -226,7 +226,8 @@ struct Client::State {
     std::unique_ptr<ManagerProxy> manager;
 };
 
-Client::Client(const BusAddress& bus) : state_(std::make_unique<State>(bus)) {}
+Client::Client(const BusAddress& bus, IfNotRunning what)
+    : state_(std::make_unique<State>(bus, what)) {}
 Client::~Client() = default;
 
 StatusReport Client::status() {

@@ -27,11 +27,15 @@ class InvalidPolicy : public ClientError {  // what() is the parser's text, as i
     using ClientError::ClientError;
 };
 
-// Each call is answered or throws ClientError. Never starts the daemon. Calls that take a privilege
+// A daemon that has nothing to do has ended. To look at it is no reason to start it, to change
+// something is.
+enum class IfNotRunning { fail, start };
+
+// Each call is answered or throws ClientError. Calls that take a privilege
 // wait while a polkit agent, if there is one, asks for a password.
 class Client {
   public:
-    explicit Client(const BusAddress& bus);
+    Client(const BusAddress& bus, IfNotRunning what);
     ~Client();
     Client(const Client&) = delete;
     Client& operator=(const Client&) = delete;

@@ -42,8 +42,12 @@ constexpr const char* kOthersAreHidden =
     "the connections of other users: permission denied: run it as root, or start a polkit agent, "
     "such as pkttyagent(1), for the action org.sockaccel1.inspect";
 
-ctl::Client connect(const Options& options) {
-    return ctl::Client(BusAddress::parse(options.bus));
+ctl::Client connect(const Options& options, ctl::IfNotRunning what = ctl::IfNotRunning::fail) {
+    return {BusAddress::parse(options.bus), what};
+}
+
+ctl::Client connect_or_start(const Options& options) {
+    return connect(options, ctl::IfNotRunning::start);
 }
 
 int status(const Options& options) {
@@ -67,7 +71,7 @@ int connections(const Options& options) {
 }
 
 int reload(const Options& options) {
-    const auto changes = connect(options).reload();
+    const auto changes = connect_or_start(options).reload();
     print(options.is_json ? ctl::changes_json(changes) : ctl::changes_text(changes));
     return EXIT_SUCCESS;
 }
@@ -79,17 +83,17 @@ int diff(const Options& options) {
 }
 
 int pause(const Options& options) {
-    connect(options).pause(options.rule);
+    connect_or_start(options).pause(options.rule);
     return EXIT_SUCCESS;
 }
 
 int resume(const Options& options) {
-    connect(options).resume(options.rule);
+    connect_or_start(options).resume(options.rule);
     return EXIT_SUCCESS;
 }
 
 int probe(const Options& options) {
-    const ctl::ProbeReport report = connect(options).probe();
+    const ctl::ProbeReport report = connect_or_start(options).probe();
     print(options.is_json ? probe_json(report) : probe_text(report));
     return report.is_usable ? EXIT_SUCCESS : EXIT_FAILURE;
 }

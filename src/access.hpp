@@ -45,6 +45,8 @@ class Access {
     // Calls `then` once, in a later turn of the event loop, or at once if too many wait already.
     // Never after this object is gone.
     void ask(const Caller& caller, Action action, Then then);
+    // Somebody waits for a verdict.
+    [[nodiscard]] bool is_asking() const { return lookups_ > 0 || !questions_.empty(); }
 
   private:
     void ask_polkit(const Caller& caller, Action action, Verdict verdict, Then then);

@@ -273,7 +273,8 @@ void Engine::look_for_foreign() {
             seen.insert(program);
         for (const std::string& program : seen)
             if (!told_foreign_.contains(program))
-                log::notice("there is a program of others: " + program);
+                log::notice("there is a program of others: " + program,
+                            {.id = log::id::kForeignProgram});
         told_foreign_ = std::move(seen);
     } catch (const std::system_error& error) {
         log::warning(std::string("cannot look for other programs: ") + error.what());

@@ -70,6 +70,13 @@ Source::~Source() {
         state_->end();
 }
 
+void Source::be_last() {
+    for (sd_event_source* source : {state_->main, state_->deadline})
+        if (source != nullptr)
+            check_negative(sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IDLE),
+                           "put something last");
+}
+
 void Timer::arm(std::chrono::nanoseconds at) {
     sd_event_source* source = source_.state_->main;
     check_negative(sd_event_source_set_time(source, to_usec(at)), "set a timer");

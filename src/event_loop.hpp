@@ -24,6 +24,9 @@ class Source {
     Source& operator=(Source&&) noexcept;
     ~Source();
 
+    // Waits its turn behind everything else that is ready.
+    void be_last();
+
   private:
     friend class EventLoop;
     friend class Timer;

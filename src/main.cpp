@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -18,10 +19,15 @@
 #include "engine.hpp"
 #include "event_loop.hpp"
 #include "fd_store.hpp"
+#include "idle_exit.hpp"
+#include "inherited.hpp"
+#include "instance_lock.hpp"
 #include "kernel_probe.hpp"
 #include "kernel_support.hpp"
 #include "log.hpp"
 #include "manager.hpp"
+#include "metrics.hpp"
+#include "metrics_server.hpp"
 #include "pause_file.hpp"
 #include "policy.hpp"
 #include "policy_source.hpp"
@@ -45,6 +51,7 @@ struct Options {
     std::string state_directory = kDefaultState;
     BusAddress bus;
     std::chrono::seconds stop_patience = kStopPatience;
+    std::chrono::seconds idle_patience{0};  // 0: for ever
 };
 
 // The service manager's, if it has made one for this service.
@@ -75,24 +82,40 @@ std::vector<std::string> put_in_force(Engine& engine, Units& units, const Policy
     return changes;
 }
 
-void tell_service_manager(const Engine& engine) {
+void tell_service_manager(const Engine& engine, bool serves_metrics) {
     std::size_t active = 0;
     for (const RuleStatus& rule : engine.rules())
         active += rule.state == RuleState::active ? 1 : 0;
-    sd_notifyf(0, "READY=1\nSTATUS=%zu of %zu rules active", active, engine.rules().size());
+    sd_notifyf(0, "READY=1\nSTATUS=%zu of %zu rules active, %s", active, engine.rules().size(),
+               serves_metrics ? "metrics served" : "no metrics (no socket)");
 }
 
 void log_rules(const Engine& engine) {
-    if (engine.rules().empty())
-        log::notice("no rule: nothing is accelerated");
     for (const RuleStatus& status : engine.rules()) {
         const std::string line =
             "rule " + status.rule.name + ": " + std::string(to_string(status.state));
         if (status.state == RuleState::refused)
-            log::warning(line + ": " + status.why);
+            log::warning(line + ": " + status.why,
+                         {.id = log::id::kRuleRefused, .rule = status.rule.name});
         else
-            log::info(status.why.empty() ? line : line + ": " + status.why);
+            log::info(status.why.empty() ? line : line + ": " + status.why,
+                      {.rule = status.rule.name});
     }
+}
+
+// All in one line: what works, and what does not, and why.
+void log_start(const Engine& engine) {
+    std::string line = "sockaccel " SOCKACCEL_VERSION " started: ";
+    if (engine.rules().empty())
+        line += "no rule, nothing is accelerated";
+    bool is_first = true;
+    for (const RuleStatus& status : engine.rules()) {
+        line += (std::exchange(is_first, false) ? "" : ", ") + status.rule.name + " " +
+                std::string(to_string(status.state));
+        if (!status.why.empty())
+            line += " (" + status.why + ")";
+    }
+    log::notice(line, {.id = log::id::kStarted});
 }
 
 void log_changes(const PolicySource& source, const std::vector<std::string>& changes) {
@@ -115,7 +138,7 @@ void log_verdict(const KernelVerdict& verdict, std::chrono::nanoseconds took) {
     const std::string line = "self-test of the kernel (" + std::to_string(ms) +
                              " ms): " + std::string(to_string(verdict.state));
     if (verdict.state == KernelVerdict::State::unusable)
-        log::warning(line + ": " + verdict.flaw);
+        log::warning(line + ": " + verdict.flaw, {.id = log::id::kKernelUnusable});
     else
         log::info(line);
     for (const Finding& finding : verdict.findings)
@@ -139,17 +162,27 @@ void stop(Engine& engine, FdStore& store, std::chrono::seconds patience) {
                 " connections keep the empty stub (plain TCP) until they close: their readers have "
                 "not read "
                 "what was redirected to them");
-    for (const Connection& connection : remaining)
+    for (const Connection& connection : remaining) {
+        const std::string client = engine.cgroup_path(connection.client.cgroup);
+        const std::string server = engine.cgroup_path(connection.server.cgroup);
+        const auto rule = connection.rule ? engine.rule_of(*connection.rule) : std::nullopt;
         log::notice("  " + connection.client.local.text() + " port " +
-                    std::to_string(connection.client.local_port) + " to " +
-                    connection.client.remote.text() + " port " +
-                    std::to_string(connection.client.remote_port) + ", cgroups /" +
-                    engine.cgroup_path(connection.client.cgroup) + " and /" +
-                    engine.cgroup_path(connection.server.cgroup));
+                        std::to_string(connection.client.local_port) + " to " +
+                        connection.client.remote.text() + " port " +
+                        std::to_string(connection.client.remote_port) + ", cgroups /" + client +
+                        " and /" + server,
+                    {.id = log::id::kConnectionRemains,
+                     .rule = rule ? rule->rule.name : "",
+                     .cgroup = server,
+                     .reason = std::string(name_of(connection.reason))});
+    }
 }
 
 int serve(const Options& options, FdStore& store) {
     EventLoop loop;
+    const InstanceLock lock(options.state_directory);
+    std::vector<Fd> listeners = inherited_listeners();
+    const bool serves_metrics = !listeners.empty();
     EffectivePolicy read = options.policy.read_trusted();
     CgroupTree cgroups(find_cgroup2_root());
     BpfDatapath datapath(read.policy.limits, cgroups.root(), store, options.stop_patience);
@@ -165,14 +198,14 @@ int serve(const Options& options, FdStore& store) {
         std::vector<std::string> changes = put_in_force(engine, units, fresh.policy);
         policy_files = std::move(fresh.files);
         log_changes(options.policy, changes);
-        tell_service_manager(engine);
+        tell_service_manager(engine, serves_metrics);
         return changes;
     };
     const auto diff = [&] { return engine.diff(options.policy.read_trusted().policy); };
     const auto pause = [&](const Paused& paused) {
         engine.pause(paused);
         log_paused(paused);
-        tell_service_manager(engine);
+        tell_service_manager(engine, serves_metrics);
         try {
             pause_file.write(paused);
         } catch (const std::system_error& error) {
@@ -181,28 +214,62 @@ int serve(const Options& options, FdStore& store) {
         }
     };
     std::optional<Manager> manager;
+    std::optional<MetricsServer> metrics;
+    std::optional<IdleExit> idle_exit;
+    const auto notice = [&] {
+        if (idle_exit)
+            idle_exit->notice();
+    };
     SelfTest self_test(
         loop, probe_kernel, [&](const KernelVerdict& verdict, std::chrono::nanoseconds took) {
             if (verdict != engine.verdict()) {
+                const bool is_first = engine.verdict().state == KernelVerdict::State::untested;
                 log_verdict(verdict, took);
                 engine.take_verdict(verdict);  // what cannot be enforced ends the daemon: plain TCP
                 log_rules(engine);
+                if (is_first)
+                    log_start(engine);
             }
             if (manager)
                 manager->answer_probes();
-            tell_service_manager(engine);
+            tell_service_manager(engine, serves_metrics);
+            notice();
         });
     if (options.bus.kind != BusAddress::Kind::none)
         manager.emplace(loop, engine, options.bus,
                         Manager::About{SOCKACCEL_VERSION, kernel_release()},
                         Manager::Acts{reload, diff, [&] { return policy_files; }, pause,
                                       [&] { self_test.start(); }});
+    if (serves_metrics)
+        metrics.emplace(
+            loop, std::move(listeners),
+            [&] { return open_metrics(engine, SOCKACCEL_VERSION, kernel_release()); }, notice);
+
+    const auto is_needed = [&] {
+        return !engine.policy().rules.empty() || self_test.runs() ||
+               (manager && manager->is_busy()) || (metrics && metrics->is_busy());
+    };
+    if (options.idle_patience > std::chrono::seconds::zero())
+        idle_exit.emplace(loop, options.idle_patience, is_needed, [&] {
+            if (manager)
+                manager->give_up_name();
+            if (is_needed()) {  // a last request has changed that
+                if (manager)
+                    manager->claim_name();
+                return;
+            }
+            log::notice("there is no rule, and nobody asks for anything: stopping until called");
+            loop.exit(EXIT_SUCCESS);
+        });
+    if (manager)
+        manager->on_request(notice);
 
     const Source hangup = loop.on_signal(SIGHUP, [&] {
         try {
             manager ? manager->reload() : reload();
         } catch (const std::exception& error) {
-            log::error(std::string("the old policy stays in force:\n") + error.what());
+            log::error(std::string("the old policy stays in force:\n") + error.what(),
+                       {.id = log::id::kPolicyRefused});
         }
     });
     const Source terminate = loop.on_signal(SIGTERM, [&] { loop.exit(EXIT_SUCCESS); });
@@ -210,7 +277,7 @@ int serve(const Options& options, FdStore& store) {
     loop.enable_watchdog();
     if (manager)
         manager->claim_name();
-    tell_service_manager(engine);
+    tell_service_manager(engine, serves_metrics);
     self_test.start();
 
     const int status = loop.run();
@@ -237,6 +304,7 @@ int main(int argc, char** argv) {
     std::string bus = "system", policy_file, root = "/";
     options.state_directory = default_state_directory();
     unsigned stop_seconds = static_cast<unsigned>(kStopPatience.count());
+    unsigned idle_seconds = 0;
     CLI::App app("Accelerates TCP connections between two processes on this host.", "sockacceld");
     app.set_version_flag("--version", SOCKACCEL_VERSION);
     auto* policy = app.add_option("--policy", policy_file,
@@ -259,6 +327,11 @@ int main(int argc, char** argv) {
         ->type_name("SECONDS")
         ->capture_default_str()
         ->check(CLI::Range(0u, 3600u));
+    app.add_option("--idle-timeout", idle_seconds,
+                   "seconds without a rule and a request after which to stop; 0: never")
+        ->type_name("SECONDS")
+        ->capture_default_str()
+        ->check(CLI::Range(0u, 3600u));
     CLI11_PARSE(app, argc, argv);
 
     try {
@@ -266,6 +339,7 @@ int main(int argc, char** argv) {
         options.policy =
             policy_file.empty() ? PolicySource::tree(root) : PolicySource::file(policy_file);
         options.stop_patience = std::chrono::seconds(stop_seconds);
+        options.idle_patience = std::chrono::seconds(idle_seconds);
         return serve_or_clear_away(options);
     } catch (const Unsupported& error) {
         log::error(error.what());

@@ -328,6 +328,10 @@ class ManagerObject final
             });
     }
 
+    [[nodiscard]] bool is_busy() const {
+        return !subscribers_.empty() || !probing_.empty() || access_.is_asking();
+    }
+
     // Takes subscribers out that have left the bus. Not done in the callback that tells of it: that
     // lives in the slot which is erased here.
     void forget_gone() {
@@ -740,8 +744,10 @@ namespace {
 class Presence {
   public:
     Presence(const BusAddress& bus, EventLoop& loop, Engine& engine, const Manager::About& about,
-             const Manager::Acts& acts, std::uint32_t& generation, std::function<void()> lost)
+             const Manager::Acts& acts, std::uint32_t& generation, std::function<void()> lost,
+             std::function<void()> answered)
         : lost_(std::move(lost)),
+          answered_(std::move(answered)),
           connection_(open_bus(bus)),
           object_(*connection_, engine, about, acts, generation),
           io_(loop.on_io(
@@ -763,6 +769,19 @@ class Presence {
                                          "the bus does not allow it: is its policy, "
                                          "org.sockaccel1.conf, installed, and are you root?");
             throw std::runtime_error(act + error.getMessage());
+        }
+    }
+
+    // Throws std::runtime_error.
+    void give_up_name() {
+        try {
+            connection_->releaseName(kBusName);
+            // What the bus has sent here by then has arrived before its answer.
+            while (connection_->processPendingRequest()) {
+            }
+        } catch (const sdbus::Error& error) {
+            throw std::runtime_error(std::string("give up the bus name ") + kBusName + ": " +
+                                     error.getMessage());
         }
     }
 
@@ -788,9 +807,12 @@ class Presence {
         if (is_lost_)
             return;
         try {
-            for (int count = 0; count < kRequestsAtOnce && connection_->processPendingRequest();)
+            int count = 0;
+            while (count < kRequestsAtOnce && connection_->processPendingRequest())
                 ++count;
             object_.forget_gone();
+            if (count > 0)
+                answered_();
         } catch (const sdbus::Error& error) {
             lose(error);
         }
@@ -804,7 +826,7 @@ class Presence {
         lost_();
     }
 
-    const std::function<void()> lost_;
+    const std::function<void()> lost_, answered_;
     bool is_lost_ = false;
     std::unique_ptr<sdbus::IConnection> connection_;
     ManagerObject object_;
@@ -829,8 +851,12 @@ struct Manager::State {
     }
 
     void connect() {
-        presence_ = std::make_unique<Presence>(bus_, loop_, engine_, about_, acts_, generation_,
-                                               [this] { retry_.arm(now()); });
+        presence_ = std::make_unique<Presence>(
+            bus_, loop_, engine_, about_, acts_, generation_, [this] { retry_.arm(now()); },
+            [this] {
+                if (answered_)
+                    answered_();
+            });
     }
 
     void come_back() {
@@ -852,6 +878,7 @@ struct Manager::State {
     const BusAddress bus_;
     const About about_;
     const Acts acts_;
+    std::function<void()> answered_;
     std::uint32_t generation_ = 1;
     std::chrono::milliseconds wait_ = kFirstRetry;
     Timer retry_;
@@ -864,7 +891,21 @@ Manager::Manager(EventLoop& loop, Engine& engine, const BusAddress& bus, About a
 Manager::~Manager() = default;
 
 void Manager::claim_name() {
-    state_->presence_->claim_name();
+    if (state_->presence_)
+        state_->presence_->claim_name();
+}
+
+void Manager::on_request(std::function<void()> callback) {
+    state_->answered_ = std::move(callback);
+}
+
+bool Manager::is_busy() const {
+    return state_->presence_ && state_->presence_->object().is_busy();
+}
+
+void Manager::give_up_name() {
+    if (state_->presence_)
+        state_->presence_->give_up_name();
 }
 
 void Manager::answer_probes() {

@@ -47,6 +47,14 @@ class Manager {
     // name cannot be had.
     void claim_name();
 
+    // Called after each request that was answered, and when a subscriber has gone.
+    void on_request(std::function<void()> callback);
+    // Somebody waits for an answer or for events.
+    [[nodiscard]] bool is_busy() const;
+    // Gives the name back and answers what was sent to it before: from now on callers start another
+    // daemon. Throws std::runtime_error.
+    void give_up_name();
+
     // The engine has taken the verdict of a test: those who asked for one are told.
     void answer_probes();
 

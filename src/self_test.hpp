@@ -28,6 +28,7 @@ class SelfTest {
 
     // Nothing, while one runs. A test that cannot be started is done at once: unusable.
     void start();
+    [[nodiscard]] bool runs() const { return child_ != nullptr; }
 
   private:
     struct Child;

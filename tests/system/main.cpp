@@ -28,6 +28,8 @@ class Installed : public ::testing::Environment {
                  "--quiet"});
         ASSERT_TRUE(std::filesystem::exists("/usr/lib/systemd/system/sockaccel.service"))
             << "the build is not configured for --prefix=/usr";
+        succeed({"systemd-sysusers"});
+        succeed({"journalctl", "--update-catalog"});
         succeed({"systemctl", "daemon-reload"});
         succeed({"systemctl", "reload", "dbus.service"});
     }

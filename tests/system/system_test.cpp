@@ -98,8 +98,8 @@ void SystemTest::TearDown() {
 }
 
 void SystemTest::stop_all() {
-    static_cast<void>(run_program({"systemctl", "disable", "--now", "--quiet", kService}));
-    static_cast<void>(run_program({"systemctl", "stop", kService}));
+    static_cast<void>(run_program({"systemctl", "disable", "--quiet", kService, kSocketUnit}));
+    static_cast<void>(run_program({"systemctl", "stop", kSocketUnit, kService}));
     static_cast<void>(
         run_program({"systemctl", "reset-failed"}));  // forgets how often they started
     fs::remove_all("/run/sockaccel");

@@ -24,6 +24,7 @@ namespace sockaccel::test {
 inline constexpr const char* kBuildVariable = "SOCKACCEL_SYSTEM_BUILD";
 
 inline constexpr const char* kService = "sockaccel.service";
+inline constexpr const char* kSocketUnit = "sockaccel.socket";
 
 using Arguments = std::vector<std::string>;
 

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// sockaccel.socket: metrics for whoever may connect, read by another project's parser.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <thread>
+
+#include "system_test.hpp"
+
+namespace sockaccel::test {
+namespace {
+
+constexpr const char* kSocket = "/run/sockaccel-metrics.sock";
+
+// Prints each sample as "name{label=value,...} value" and fails where the text is not OpenMetrics.
+constexpr const char* kParser = R"(
+import sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+for family in text_string_to_metric_families(sys.stdin.read()):
+    if not family.documentation:
+        sys.exit(f"{family.name} has no HELP")
+    if not family.name.startswith("sockaccel_"):
+        sys.exit(f"{family.name} is not ours")
+    for sample in family.samples:
+        labels = ",".join(f"{name}={sample.labels[name]}" for name in sorted(sample.labels))
+        print(f"{sample.name}{{{labels}}} {int(sample.value)}")
+)";
+
+using Samples = std::map<std::string, std::uint64_t>;
+
+Outcome curl(const Arguments& more) {
+    Arguments command = {"curl", "--silent", "--show-error", "--fail", "--max-time", "20"};
+    command.insert(command.end(), more.begin(), more.end());
+    return run_program(command);
+}
+
+Samples parse(const std::string& text) {
+    const std::string file = "/run/metrics.txt";
+    std::ofstream(file) << text;
+    const std::string lines =
+        succeed({"sh", "-c", "exec /usr/bin/python3 -c \"$0\" <\"$1\"", kParser, file});
+    Samples samples;
+    std::istringstream stream(lines);
+    for (std::string line; std::getline(stream, line);) {
+        const std::size_t space = line.rfind(' ');
+        samples[line.substr(0, space)] = std::stoull(line.substr(space + 1));
+    }
+    return samples;
+}
+
+class Metrics : public SystemTest {
+  protected:
+    static Samples scrape() {
+        const Outcome outcome = curl({"--unix-socket", kSocket, "http://localhost/metrics"});
+        if (outcome.status != 0)
+            throw std::runtime_error("curl: " + outcome.error);
+        return parse(outcome.output);
+    }
+
+    static Fd connect_to_socket() {
+        Fd client(check(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+                        "make a socket"));
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::string(kSocket).copy(address.sun_path, sizeof address.sun_path - 1);
+        // Nobody waits: a full backlog is EAGAIN, which is fine for a flood.
+        static_cast<void>(
+            ::connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address));
+        return client;
+    }
+
+    static bool is_ended_by_peer(const Fd& client) {
+        char byte = 0;
+        const ssize_t got = ::recv(client.get(), &byte, 1, MSG_DONTWAIT);
+        return got == 0 || (got < 0 && errno != EAGAIN);
+    }
+};
+
+TEST_F(Metrics, TheSocketStartsTheServiceAndServesWhatAParserTakes) {
+    start_unit("client.service");
+    start_unit("server.service");
+    write_policy(rule("pair", {"system.slice/client.service", "system.slice/server.service"}));
+    systemctl({"start", kSocketUnit});
+    struct stat status {};
+    ASSERT_EQ(::stat(kSocket, &status), 0);
+    EXPECT_EQ(status.st_mode & 07777U, 0660U);
+    EXPECT_EQ(property(kService, "ActiveState"), "inactive");
+
+    Samples samples = scrape();
+    EXPECT_EQ(property(kService, "ActiveState"), "active");
+    EXPECT_EQ(samples["sockaccel_pairs_limit{}"], 65536U);
+    EXPECT_EQ(samples["sockaccel_payload_bytes_total{path=redirected,rule=pair}"], 0U);
+    EXPECT_NE(property(kService, "StatusText").find("metrics served"), std::string::npos);
+
+    TcpPair pair =
+        connect_pair({.client = place_of("client.service"), .server = place_of("server.service")});
+    warm_up(pair);
+    exchange_bytes(pair, {.to_server = 1U << 20U, .to_client = 1U << 20U});
+    EXPECT_TRUE(wait_until([&] {
+        samples = scrape();
+        return samples["sockaccel_payload_bytes_total{path=redirected,rule=pair}"] ==
+               redirected_bytes("pair");
+    }));
+    EXPECT_GT(samples["sockaccel_payload_bytes_total{path=redirected,rule=pair}"], 0U);
+    EXPECT_EQ(samples["sockaccel_rule_enrolled_total{rule=pair}"], 1U);
+    EXPECT_EQ(samples["sockaccel_rule_state{rule=pair,sockaccel_rule_state=active}"], 1U);
+    EXPECT_EQ(samples["sockaccel_rule_state{rule=pair,sockaccel_rule_state=refused}"], 0U);
+    EXPECT_EQ(samples["sockaccel_pairs{}"], 1U);
+}
+
+TEST_F(Metrics, AnAnswerNamesItsTypeAndOtherRequestsAreErrors) {
+    systemctl({"start", kSocketUnit});
+    const Outcome heading = curl({"--unix-socket", kSocket, "--head", "http://localhost/metrics"});
+    EXPECT_NE(heading.output.find(
+                  "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
+              std::string::npos)
+        << heading.output << heading.error;
+    const Outcome other = curl({"--unix-socket", kSocket, "http://localhost/"});
+    EXPECT_NE(other.error.find("404"), std::string::npos) << other.error;
+    const Outcome post =
+        curl({"--unix-socket", kSocket, "--data", "x", "http://localhost/metrics"});
+    EXPECT_NE(post.error.find("405"), std::string::npos) << post.error;
+}
+
+TEST_F(Metrics, ADropInAddsATcpPort) {
+    write_drop_in(kSocketUnit, "[Socket]\nListenStream=127.0.0.1:9469\n");
+    systemctl({"start", kSocketUnit});
+    const Outcome outcome = curl({"http://127.0.0.1:9469/metrics"});
+    ASSERT_EQ(outcome.status, 0) << outcome.error;
+    EXPECT_EQ(parse(outcome.output).at("sockaccel_pairs{}"), 0U);
+    EXPECT_EQ(scrape().at("sockaccel_pairs{}"), 0U);
+}
+
+TEST_F(Metrics, WithoutTheSocketNobodyIsServedAndTheStatusSaysSo) {
+    systemctl({"start", kService});
+    EXPECT_FALSE(std::filesystem::exists(kSocket));
+    EXPECT_NE(property(kService, "StatusText").find("no metrics"), std::string::npos);
+}
+
+// More clients than are served at once, who send nothing, half a request, garbage, or a header that
+// does not end.
+TEST_F(Metrics, AFloodOfBadClientsHarmsNobodyAndEnds) {
+    systemctl({"start", kSocketUnit, kService});
+    std::vector<Fd> clients;
+    const std::string header = "GET /metrics HTTP/1.1\r\nX: " + std::string(100000, 'x');
+    for (int number = 0; number < 60; number++) {
+        clients.push_back(connect_to_socket());
+        const std::string text = number % 4 == 0   ? ""
+                                 : number % 4 == 1 ? "GET /metr"
+                                 : number % 4 == 2 ? std::string(1000, '\xff')
+                                                   : header;
+        static_cast<void>(
+            ::send(clients.back().get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
+    }
+    const auto before = std::chrono::steady_clock::now();
+    EXPECT_EQ(ask("status").at("version").get<std::string>(), SOCKACCEL_VERSION);
+    EXPECT_LT(std::chrono::steady_clock::now() - before, slowness() * std::chrono::seconds(2));
+    // All get their turn: sixteen at a time, each for a few seconds.
+    EXPECT_TRUE(
+        wait_until([&] { return std::all_of(clients.begin(), clients.end(), is_ended_by_peer); },
+                   slowness() * std::chrono::seconds(60)));
+    EXPECT_EQ(scrape().at("sockaccel_pairs{}"), 0U);
+    EXPECT_EQ(property(kService, "NRestarts"), "0");
+}
+
+// A byte now and then keeps libmicrohttpd's own time-out away.
+TEST_F(Metrics, AClientThatTricklesIsCutOff) {
+    systemctl({"start", kSocketUnit, kService});
+    const Fd client = connect_to_socket();
+    const auto end = std::chrono::steady_clock::now() + slowness() * std::chrono::seconds(30);
+    bool is_cut_off = false;
+    while (!is_cut_off && std::chrono::steady_clock::now() < end) {
+        is_cut_off = ::send(client.get(), "G", 1, MSG_NOSIGNAL) < 0 || is_ended_by_peer(client);
+        std::this_thread::sleep_for(std::chrono::seconds(1));
+    }
+    EXPECT_TRUE(is_cut_off);
+}
+
+}  // namespace
+}  // namespace sockaccel::test
