@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // sockacceld: reads the policy, keeps the kernel in step with it, answers on D-Bus.
+#include <malloc.h>
 #include <systemd/sd-daemon.h>
 
 #include <csignal>
@@ -279,6 +280,7 @@ int serve(const Options& options, FdStore& store) {
         manager->claim_name();
     tell_service_manager(engine, serves_metrics);
     self_test.start();
+    ::malloc_trim(0);  // loading the programs took some 10 MiB that nobody will need again
 
     const int status = loop.run();
     stop(engine, store, options.stop_patience);

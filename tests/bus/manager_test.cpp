@@ -410,7 +410,10 @@ TEST_F(Manager, SaysWhichRuleWasMeant) {
 
 TEST_F(Manager, SaysThatAPauseCannotBeKept) {
     const TemporaryDirectory directory;
-    Daemon daemon(rule("redis", cgroup_.path()), {"--state", directory.write("file", "")});
+    const std::filesystem::path state = directory.path() / "state";
+    Daemon daemon(rule("redis", cgroup_.path()), {"--state", state});
+    std::filesystem::remove_all(state);
+    static_cast<void>(directory.write("state", ""));
     const std::string error = error_of([&] { daemon.manager().Pause("redis"); });
     EXPECT_NE(error.find("it is done, but a restart would undo it: "), std::string::npos) << error;
     EXPECT_EQ(daemon.rule("redis")->State(), "paused");
