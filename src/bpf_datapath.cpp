@@ -548,10 +548,10 @@ void BpfDatapath::State::take_over_links() {
 void BpfDatapath::State::take_over_tables() {
     rules_in_force = inheritance->legacy.rules;
     for_each_key<sa_network_key>(
-        skeleton->maps.networks, 2 * SA_MAX_NETWORKS,
+        skeleton->maps.networks, std::size_t{2} * SA_MAX_NETWORKS,
         [this](const sa_network_key& key) { networks[key.half & 1].push_back(key); });
     for_each_key<sa_cgroup_key>(
-        skeleton->maps.cgroups, 2 * SA_MAX_CGROUPS,
+        skeleton->maps.cgroups, std::size_t{2} * SA_MAX_CGROUPS,
         [this](const sa_cgroup_key& key) { cgroups[key.half & 1].insert(key.id); });
 }
 
@@ -648,7 +648,7 @@ void BpfDatapath::State::forget_proofs(RuleMask rules) {
         return;
     const bpf_map* map = skeleton->maps.proofs;
     std::vector<sa_proof_key> stale;
-    for_each_key<sa_proof_key>(map, 2 * SA_MAX_PROOFS, [&](const sa_proof_key& key) {
+    for_each_key<sa_proof_key>(map, std::size_t{2} * SA_MAX_PROOFS, [&](const sa_proof_key& key) {
         if (key.rule < SA_MAX_RULES && (rules >> key.rule & 1) != 0)
             stale.push_back(key);
     });

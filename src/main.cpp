@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
 #include "bpf_datapath.hpp"
@@ -159,19 +160,17 @@ void stop(Engine& engine, FdStore& store, std::chrono::seconds patience) {
         log::info("stopped; every pair is back in plain TCP");
         return;
     }
-    log::notice(std::to_string(remaining.size()) +
-                " connections keep the empty stub (plain TCP) until they close: their readers have "
-                "not read "
-                "what was redirected to them");
+    log::notice(fmt::format(
+        "{} connections keep the empty stub (plain TCP) until they close: their readers have not "
+        "read what was redirected to them",
+        remaining.size()));
     for (const Connection& connection : remaining) {
-        const std::string client = engine.cgroup_path(connection.client.cgroup);
         const std::string server = engine.cgroup_path(connection.server.cgroup);
         const auto rule = connection.rule ? engine.rule_of(*connection.rule) : std::nullopt;
-        log::notice("  " + connection.client.local.text() + " port " +
-                        std::to_string(connection.client.local_port) + " to " +
-                        connection.client.remote.text() + " port " +
-                        std::to_string(connection.client.remote_port) + ", cgroups /" + client +
-                        " and /" + server,
+        const ConnectionEnd& client = connection.client;
+        log::notice(fmt::format("  {} port {} to {} port {}, cgroups /{} and /{}",
+                                client.local.text(), client.local_port, client.remote.text(),
+                                client.remote_port, engine.cgroup_path(client.cgroup), server),
                     {.id = log::id::kConnectionRemains,
                      .rule = rule ? rule->rule.name : "",
                      .cgroup = server,
