@@ -3,6 +3,7 @@
 // tests have the one fake.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <functional>
 #include <optional>
@@ -24,9 +25,16 @@ struct PassResult {
 };
 
 struct Totals {
+    std::array<std::uint64_t, SA_LIMIT_COUNT> limit_hits{};  // by enum sa_limit
     std::uint64_t budget_used_bytes = 0, budget_bytes = 0;
     std::uint64_t halves_expired = 0;  // ends whose other end was not covered
     std::uint32_t pairs = 0;
+    std::uint32_t max_pairs = 0;
+};
+
+struct Listing {
+    std::vector<Connection> connections;
+    std::uint32_t omitted = 0;  // that were not wanted: see Datapath::connections()
 };
 
 // Not thread-safe. Failures of the kernel are std::system_error that name the object.
@@ -66,7 +74,9 @@ class Datapath {
     // Whether paired, enrolled and left events are wanted; off costs nothing.
     virtual void want_events(bool wanted) = 0;
 
-    [[nodiscard]] virtual std::vector<Connection> connections() = 0;
+    // About `most` of them, if there are more: some, whichever.
+    enum class Which { all, in_table };  // the latter: enrolled or draining
+    [[nodiscard]] virtual Listing connections(Which which, std::uint32_t most) = 0;
     [[nodiscard]] virtual RuleCounters counters(RuleId rule) = 0;
     [[nodiscard]] virtual Totals totals() = 0;
 

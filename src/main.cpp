@@ -102,12 +102,12 @@ void log_verdict(const KernelVerdict& verdict, std::chrono::nanoseconds took) {
 
 void stop(Engine& engine, std::chrono::seconds patience) {
     sd_notify(0, "STOPPING=1");
-    const std::vector<Connection> remaining = engine.stop(patience);
+    const auto [remaining, omitted] = engine.stop(patience);
     if (remaining.empty()) {
         log::info("stopped; every pair is back in plain TCP");
         return;
     }
-    log::notice(std::to_string(remaining.size()) +
+    log::notice(std::to_string(remaining.size() + omitted) +
                 " connections keep the empty stub (plain TCP) until they close: their readers have "
                 "not read "
                 "what was redirected to them");

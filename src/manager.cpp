@@ -128,6 +128,14 @@ Counts by_reason(const std::array<std::uint64_t, SA_REASON_COUNT>& reasons) {
     return result;
 }
 
+// Every one, the zeros too: so it can be seen which there are.
+Counts by_limit(const std::array<std::uint64_t, SA_LIMIT_COUNT>& hits) {
+    Counts result;
+    for (std::size_t index = 0; index < hits.size(); ++index)
+        result.emplace(name_of(static_cast<Limit>(index)), hits[index]);
+    return result;
+}
+
 std::uint64_t microseconds(std::chrono::nanoseconds time) {
     return static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(time).count());
@@ -426,6 +434,8 @@ class ManagerObject final
                         {"budget_used_bytes", totals.budget_used_bytes},
                         {"budget_bytes", totals.budget_bytes},
                         {"halves_expired", totals.halves_expired},
+                        {"limit_hits", by_limit(totals.limit_hits)},
+                        {"pass_usec", microseconds(engine_.last_pass_took())},
                         {"foreign", texts_of(engine_.foreign())},
                         {"paused", shown_.paused},
                         {"problems", shown_.problems},
@@ -442,11 +452,11 @@ class ManagerObject final
                     return known->second;
                 return paths.emplace(id, valid_utf8(engine_.cgroup_path(id))).first->second;
             };
-            const std::vector<Connection> connections = engine_.connections();
+            const Listing listing = engine_.connections(kMaxConnectionsReply / kConnectionReply);
             Variants variants;
             std::vector<Dict> result;
             std::size_t size = 0;
-            for (const Connection& connection : connections) {
+            for (const Connection& connection : listing.connections) {
                 const std::string& client_cgroup = path_of(connection.client.cgroup);
                 const std::string& server_cgroup = path_of(connection.server.cgroup);
                 size += kConnectionReply + client_cgroup.size() + server_cgroup.size();
@@ -463,7 +473,8 @@ class ManagerObject final
                 add_end(dict, variants, "client_", connection.client, client_cgroup);
                 add_end(dict, variants, "server_", connection.server, server_cgroup);
             }
-            const auto omitted = static_cast<std::uint32_t>(connections.size() - result.size());
+            const auto omitted = static_cast<std::uint32_t>(
+                listing.omitted + listing.connections.size() - result.size());
             return std::make_tuple(std::move(result), omitted);
         });
     }
