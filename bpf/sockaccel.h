@@ -186,7 +186,7 @@ struct sa_control {
 	__u32 slots_busy;  /* slots that are taken now */
 	__u32 candidates;  /* visited in the last pass that have to be visited again */
 	__u32 leaving;	   /* pairs that the last pass found draining */
-	__u32 reserved;
+	__u32 drops_above_buffer; /* by the daemon: what the self-test says of this kernel */
 	__u32 revisit;	/* look at all covered ends: the policy is another one, or an evicted end
 			   has traffic again and its other end has to be found */
 	__u32 pressure; /* the budget was refused: take back what is not needed */

@@ -86,6 +86,7 @@ Skeleton load(const Limits& limits) {
         throw Unsupported("kernel " + kernel_release() + " refuses the BPF programs (" +
                           std::strerror(-error) + "):\n" + libbpf_messages);
     skeleton->bss->control.max_pairs = connections;
+    skeleton->bss->control.drops_above_buffer = 1;
     return skeleton;
 }
 
@@ -587,6 +588,10 @@ void BpfDatapath::drain(RuleMask rules, Reason reason) {
 
 void BpfDatapath::pause(RuleMask rules) {
     __atomic_store_n(&state_->control().paused_rules, rules, __ATOMIC_SEQ_CST);
+}
+
+void BpfDatapath::set_drops_above_buffer(bool drops) {
+    state_->control().drops_above_buffer = drops ? 1 : 0;
 }
 
 bool BpfDatapath::witness_watches() {

@@ -23,6 +23,7 @@ class BpfDatapath final : public Datapath {
     std::vector<std::string> set_membership(const Membership& membership) override;
     void drain(RuleMask rules, Reason reason) override;
     void pause(RuleMask rules) override;
+    void set_drops_above_buffer(bool drops) override;
     [[nodiscard]] bool witness_watches() override;
     PassResult pass() override;
     [[nodiscard]] int event_fd() const override;

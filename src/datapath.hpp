@@ -50,6 +50,10 @@ class Datapath {
     // enrolled; their pairs leave within the next passes. For all other rules that ends.
     virtual void pause(RuleMask rules) = 0;
 
+    // Whether the kernel drops TCP's segments while more waits for a reader than its receive buffer
+    // holds. It is assumed until told otherwise.
+    virtual void set_drops_above_buffer(bool drops) = 0;
+
     // Can this kernel watch for the use of FIONREAD, splice(2) and MSG_WAITALL? Where it can, that
     // is done for each rule that does not tolerate it.
     [[nodiscard]] virtual bool witness_watches() = 0;

@@ -86,10 +86,12 @@ std::vector<std::string> Engine::apply(const Policy& policy) {
 
 std::vector<std::string> Engine::take_verdict(const KernelVerdict& verdict) {
     KernelVerdict before = std::exchange(verdict_, verdict);
+    datapath_.set_drops_above_buffer(verdict_.drops_above_buffer);
     try {
         return apply(policy_);
     } catch (...) {
         verdict_ = std::move(before);
+        datapath_.set_drops_above_buffer(verdict_.drops_above_buffer);
         throw;
     }
 }

@@ -109,6 +109,10 @@ class Pair {
         check(::fcntl(fd(end), F_SETFL, ::fcntl(fd(end), F_GETFL) & ~O_NONBLOCK), "set blocking");
     }
 
+    void set_option(End end, int level, int option, int value) const {
+        check(::setsockopt(fd(end), level, option, &value, sizeof value), "set a socket option");
+    }
+
     [[nodiscard]] tcp_info info(End end) const {
         tcp_info info{};
         socklen_t length = sizeof info;
@@ -239,6 +243,12 @@ class Programs {
                    [&] { return pair.info(to).tcpi_bytes_received >= wanted; });
     }
 
+    // May still be under way when this returns.
+    void leave_to_tcp(const Pair& pair, End from, const std::string& text) {
+        skeleton_->bss->redirect_to = 0;
+        send(pair, from, text);
+    }
+
     // From now on, whoever sends.
     void redirect_from(End from) { skeleton_->bss->redirect_to = peer_of(from) + 1U; }
 
@@ -363,6 +373,38 @@ std::string check_accounting(Programs& programs) {
         throw Wrong("sk_rmem_alloc counts " + std::to_string(after) +
                     " bytes when all was read: nothing more would be redirected");
     return "sk_rmem_alloc counts " + counted(queued, kMessages * kSome) + " that wait";
+}
+
+// A buffer whose size is set does not grow. What TCP has to send again comes with its time-out,
+// 200 ms at least; a window that opens lets it come at once.
+std::string check_full_buffer(Programs& programs) {
+    constexpr int kBuffer = 32768, kMessages = 8, kTries = 3;
+    constexpr auto kUntilReadPause = 50ms, kAtOnce = 75ms;
+    std::chrono::milliseconds took{};
+    for (int attempt = 0; attempt < kTries; attempt++) {  // the machine may be busy
+        const Pair pair;
+        pair.set_option(server, SOL_SOCKET, SO_RCVBUF, kBuffer);
+        pair.set_option(client, IPPROTO_TCP, TCP_NODELAY, 1);
+        programs.enrol(pair);
+        std::string wanted;
+        for (int i = 0; i < kMessages; i++)
+            programs.redirect(pair, client, message('a', kBuffer / 2));
+        for (int i = 0; i < kMessages; i++) {
+            programs.leave_to_tcp(pair, client, message('b'));
+            wanted += message('b');
+        }
+        std::this_thread::sleep_for(kUntilReadPause);
+        for (int i = 0; i < kMessages; i++)
+            pair.expect(server, message('a', kBuffer / 2));
+        const auto begin = std::chrono::steady_clock::now();
+        pair.expect(server, wanted);
+        took = std::chrono::duration_cast<std::chrono::milliseconds>(
+            std::chrono::steady_clock::now() - begin);
+        if (took < kAtOnce)
+            return "TCP's data comes when there is room again";
+    }
+    throw Wrong("TCP's data comes " + std::to_string(took.count()) +
+                " ms after there is room again: segments are dropped");
 }
 
 std::string check_fionread(Programs& programs, std::size_t redirected, std::size_t by_tcp) {
@@ -571,6 +613,7 @@ void probe_kernel(const std::function<void(const Observation&)>& tell) {
     });
     with_programs(Check::order, check_order);
     with_programs(Check::accounting, check_accounting);
+    with_programs(Check::full_buffer, check_full_buffer);
     with_programs(Check::fionread_redirected,
                   [](Programs& it) { return check_fionread(it, kSome, 0); });
     with_programs(Check::fionread_plain, [](Programs& it) { return check_fionread(it, 0, kSome); });

@@ -23,6 +23,12 @@ constexpr std::array<CheckInfo, kCheckCount> kChecks{{
     {Check::table, "table", kNothing, "", true, {}},
     {Check::order, "order", kNothing, "", true, {}},
     {Check::accounting, "accounting", kNothing, "", true, {}},
+    {Check::full_buffer,
+     "full-buffer",
+     "TCP takes over earlier where a program has set SO_RCVBUF",
+     "",
+     false,
+     {}},
     {Check::fionread_redirected, "fionread-redirected", "", "", false, Hazard::fionread},
     {Check::fionread_plain, "fionread-plain", "", "", false, Hazard::fionread},
     {Check::fionread_both, "fionread-both", "", "", false, Hazard::fionread},
@@ -140,6 +146,7 @@ KernelVerdict judge(const std::vector<Observation>& observations, const std::str
     verdict.state = KernelVerdict::State::usable;
     verdict.unhonoured.clear();
     verdict.has_fentry = is_right(Check::fentry);
+    verdict.drops_above_buffer = !is_right(Check::full_buffer);
     for (const CheckInfo& info : kChecks) {
         const Observation& seen = all[static_cast<std::size_t>(info.check)];
         Finding finding{info.name, seen.result, seen.ok ? info.if_right : info.if_wrong, seen.ok};

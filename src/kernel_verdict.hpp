@@ -18,6 +18,7 @@ enum class Check {
     table,                // iterators put sockets into a SOCKHASH; messages are redirected
     order,                // redirected data and TCP's arrive in the order in which they were sent
     accounting,           // sk_rmem_alloc counts redirected data
+    full_buffer,          // TCP's data behind more redirected data than the receive buffer
     fionread_redirected,  // FIONREAD with redirected data only
     fionread_plain,       // with data by TCP only, on a socket that is in the table
     fionread_both,        // with both
@@ -75,6 +76,7 @@ struct KernelVerdict {
                                        {Hazard::splice, "splice(2)"},
                                        {Hazard::waitall, "MSG_WAITALL"}};
     bool has_fentry = false;
+    bool drops_above_buffer = true;  // what waits must not fill a receive buffer of a set size
     // Something takes connections out whose programs use what is unhonoured: then no rule has to
     // tolerate it.
     bool witness_watches = false;

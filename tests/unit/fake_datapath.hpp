@@ -29,6 +29,7 @@ class FakeDatapath : public Datapath {
     Limits limits;
     Membership membership;
     std::vector<Instant> passes;  // when
+    bool drops_above_buffer = true;
 
     // The calls since the last time this was asked.
     std::vector<std::string> take_calls() { return std::exchange(calls, {}); }
@@ -80,6 +81,7 @@ class FakeDatapath : public Datapath {
         note("drain " + hexadecimal(rules) + " " + std::string(name_of(reason)));
     }
 
+    void set_drops_above_buffer(bool drops) override { drops_above_buffer = drops; }
     void pause(RuleMask rules) override { note("pause " + hexadecimal(rules)); }
     [[nodiscard]] bool witness_watches() override {
         ++asked_for_witness;

@@ -63,7 +63,7 @@ TEST(KernelVerdict, RefusesEverythingWhereWhatItStandsOnIsWrong) {
 TEST(KernelVerdict, NarrowsWhereOnlySomeProgramsWouldSuffer) {
     for (const Check check :
          {Check::fionread_redirected, Check::fionread_plain, Check::fionread_both, Check::blocking,
-          Check::splice, Check::waitall, Check::fentry})
+          Check::full_buffer, Check::splice, Check::waitall, Check::fentry})
         EXPECT_EQ(verdict({check}).state, State::usable) << to_string(check);
     EXPECT_EQ(verdict({Check::splice}).unhonoured,
               (std::vector<Unhonoured>{{Hazard::splice, "splice(2)"}}));
@@ -72,6 +72,8 @@ TEST(KernelVerdict, NarrowsWhereOnlySomeProgramsWouldSuffer) {
     EXPECT_EQ(verdict({Check::waitall}).unhonoured,
               (std::vector<Unhonoured>{{Hazard::waitall, "MSG_WAITALL"}}));
     EXPECT_EQ(verdict({Check::blocking}).unhonoured, std::vector<Unhonoured>{});
+    EXPECT_TRUE(verdict({Check::full_buffer}).drops_above_buffer);
+    EXPECT_FALSE(verdict({Check::splice}).drops_above_buffer);
     EXPECT_FALSE(verdict({Check::fentry}).has_fentry);
     EXPECT_EQ(verdict({Check::fentry}).unhonoured, std::vector<Unhonoured>{});
 }
