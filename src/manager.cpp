@@ -11,6 +11,7 @@
 #include "manager.hpp"
 
 #include <sdbus-c++/sdbus-c++.h>
+#include <systemd/sd-bus.h>
 
 #include <algorithm>
 #include <array>
@@ -112,6 +113,33 @@ std::unique_ptr<sdbus::IConnection> open_bus(const BusAddress& bus) {
         throw std::runtime_error("connect to the " + bus.text() + " bus: " + error.getMessage());
     }
     throw std::logic_error("there is no bus to connect to");
+}
+
+// Asked before a next attempt: one that fails is not freed by sdbus-c++ 1.
+bool is_there(const BusAddress& bus) {
+    sd_bus* connection = nullptr;
+    int result = -1;
+    switch (bus.kind) {
+        case BusAddress::Kind::system:
+            result = sd_bus_open_system(&connection);
+            break;
+        case BusAddress::Kind::session:
+            result = sd_bus_open_user(&connection);
+            break;
+        case BusAddress::Kind::address:
+            result = sd_bus_new(&connection);
+            if (result >= 0)
+                result = sd_bus_set_address(connection, bus.address.c_str());
+            if (result >= 0)
+                result = sd_bus_set_bus_client(connection, 1);
+            if (result >= 0)
+                result = sd_bus_start(connection);
+            break;
+        case BusAddress::Kind::none:
+            break;
+    }
+    sd_bus_flush_close_unref(connection);
+    return result >= 0;
 }
 
 template <typename Range, typename Text>
@@ -862,6 +890,8 @@ struct Manager::State {
     void come_back() {
         presence_.reset();
         try {
+            if (!is_there(bus_))
+                throw std::runtime_error("the bus is away");
             connect();
             presence_->claim_name();
             wait_ = kFirstRetry;
