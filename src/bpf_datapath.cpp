@@ -20,6 +20,7 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "destroy.hpp"
 #include "event_loop.hpp"
 #include "fd.hpp"
 #include "kernel_support.hpp"
@@ -32,14 +33,6 @@
 
 namespace sockaccel {
 namespace {
-
-template <auto destroy>
-struct Destroy {
-    template <typename T>
-    void operator()(T* object) const {
-        destroy(object);
-    }
-};
 
 // Also connections that are not enrolled have a place there, and least recently used ones give way.
 constexpr std::uint32_t kLeastHalves = 16384;

@@ -26,6 +26,7 @@
 #include <thread>
 #include <utility>
 
+#include "destroy.hpp"
 #include "fd.hpp"
 #include "kernel_support.hpp"
 #include "probe.skel.h"
@@ -189,13 +190,6 @@ std::string message(char letter, std::size_t size = kSome) {
 
 // --- the programs
 
-template <auto destroy>
-struct Destroy {
-    template <typename T>
-    void operator()(T* object) const {
-        destroy(object);
-    }
-};
 using Skeleton = std::unique_ptr<probe_bpf, Destroy<probe_bpf__destroy>>;
 using Link = std::unique_ptr<bpf_link, Destroy<bpf_link__destroy>>;
 

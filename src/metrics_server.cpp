@@ -18,6 +18,7 @@
 #include <string_view>
 #include <utility>
 
+#include "destroy.hpp"
 #include "log.hpp"
 #include "metrics.hpp"
 
@@ -37,10 +38,7 @@ struct StopDaemon {
         MHD_stop_daemon(daemon);
     }
 };
-struct DestroyResponse {
-    void operator()(MHD_Response* response) const { MHD_destroy_response(response); }
-};
-using Response = std::unique_ptr<MHD_Response, DestroyResponse>;
+using Response = std::unique_ptr<MHD_Response, Destroy<MHD_destroy_response>>;
 
 Response make_response(std::string_view body, const char* type) {
     // libmicrohttpd does not write to what it copies.

@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "destroy.hpp"
 #include "fd.hpp"
 #include "log.hpp"
 
@@ -27,15 +28,8 @@ struct Free {
 };
 using Text = std::unique_ptr<char, Free>;
 
-template <auto unref>
-struct Unref {
-    template <typename T>
-    void operator()(T* object) const {
-        unref(object);
-    }
-};
-using Bus = std::unique_ptr<sd_bus, Unref<sd_bus_flush_close_unref>>;
-using Message = std::unique_ptr<sd_bus_message, Unref<sd_bus_message_unref>>;
+using Bus = std::unique_ptr<sd_bus, Destroy<sd_bus_flush_close_unref>>;
+using Message = std::unique_ptr<sd_bus_message, Destroy<sd_bus_message_unref>>;
 
 Text own_unit() {
     char* unit = nullptr;

@@ -23,6 +23,7 @@
 #include <string_view>
 #include <utility>
 
+#include "destroy.hpp"
 #include "fd.hpp"
 #include "log.hpp"
 
@@ -43,12 +44,8 @@ constexpr std::size_t kMaxCalls = 64;
 // After something failed that nobody will tell the end of.
 constexpr std::chrono::seconds kFirstRetry{1}, kLastRetry{64};
 
-struct Unref {
-    void operator()(sd_bus_message* message) const { sd_bus_message_unref(message); }
-    void operator()(sd_bus* bus) const { sd_bus_close_unref(bus); }
-};
-using Message = std::unique_ptr<sd_bus_message, Unref>;
-using Bus = std::unique_ptr<sd_bus, Unref>;
+using Message = std::unique_ptr<sd_bus_message, Destroy<sd_bus_message_unref>>;
+using Bus = std::unique_ptr<sd_bus, Destroy<sd_bus_close_unref>>;
 
 std::string type_interface(const std::string& unit) {
     std::string type(unit_type(unit));
