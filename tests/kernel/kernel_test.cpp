@@ -75,17 +75,6 @@ void KernelTest::TearDown() {
         std::fprintf(stderr, "sockacceld wrote:\n%s", daemon_->output().c_str());
 }
 
-std::string KernelTest::rule(const std::string& name, const std::vector<std::string>& cgroups,
-                             const std::string& more) {
-    std::string list;
-    for (const std::string& cgroup : cgroups)
-        list += fmt::format("{}\"{}\"", list.empty() ? "" : ", ", cgroup);
-    return fmt::format(
-        "[[rule]]\nname = \"{}\"\ncgroups = [{}]\nprove = \"0s\"\n"
-        "tolerate = [\"fionread\", \"splice\", \"waitall\"]\n{}\n",
-        name, list, more);
-}
-
 std::string KernelTest::usual_policy(const std::string& more) const {
     return rule("test", {covered_.path()}, more);
 }

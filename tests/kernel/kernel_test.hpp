@@ -15,6 +15,7 @@
 
 #include "cgroup.hpp"
 #include "daemon.hpp"
+#include "policy_text.hpp"
 #include "slowness.hpp"
 #include "traffic.hpp"
 
@@ -51,10 +52,6 @@ class KernelTest : public ::testing::Test {
     // Stops the daemon, if the test has not; what it logged is shown if the test failed.
     void TearDown() override;
 
-    // A rule that accelerates at once; `more` are further lines of it.
-    [[nodiscard]] static std::string rule(const std::string& name,
-                                          const std::vector<std::string>& cgroups,
-                                          const std::string& more = {});
     // The usual policy: everything in covered_.
     [[nodiscard]] std::string usual_policy(const std::string& more = {}) const;
 

@@ -127,17 +127,6 @@ void SystemTest::write_policy(const std::string& text) {
     write_file(kPolicy, text);
 }
 
-std::string SystemTest::rule(const std::string& name, const Arguments& cgroups,
-                             const std::string& more) {
-    std::string list;
-    for (const std::string& cgroup : cgroups)
-        list += fmt::format("{}\"{}\"", list.empty() ? "" : ", ", cgroup);
-    return fmt::format(
-        "[[rule]]\nname = \"{}\"\ncgroups = [{}]\nprove = \"0s\"\n"
-        "tolerate = [\"fionread\", \"splice\", \"waitall\"]\n{}\n",
-        name, list, more);
-}
-
 void SystemTest::start_unit(const std::string& name, const Arguments& properties) {
     Arguments command = {"systemd-run", "--quiet", "--collect", "--unit=" + name};
     for (const std::string& line : properties)

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bpf_objects.hpp"
+#include "policy_text.hpp"
 #include "process.hpp"
 #include "slowness.hpp"
 #include "traffic.hpp"
@@ -55,9 +56,6 @@ class SystemTest : public ::testing::Test {
     void write_drop_in(const std::string& unit, const std::string& text);
     // Not reloaded by this.
     void write_policy(const std::string& text);
-    // A rule over these cgroups that accelerates at once; `more` are further lines of it.
-    [[nodiscard]] static std::string rule(const std::string& name, const Arguments& cgroups,
-                                          const std::string& more = {});
 
     // A unit that does nothing, for traffic in its cgroup. Stopped after the test.
     void start_unit(const std::string& name, const Arguments& properties = {});

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace sockaccel::test {
+
+// A rule over these cgroups that accelerates at once; `more` are further lines of it.
+[[nodiscard]] std::string rule(const std::string& name, const std::vector<std::string>& cgroups,
+                               const std::string& more = {});
+
+}  // namespace sockaccel::test
