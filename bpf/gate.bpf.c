@@ -25,8 +25,6 @@ struct verdict {
 	__u64 queued; /* bytes that the receiver has not read */
 };
 
-extern const void tcp_memory_pressure __ksym __weak;
-
 /* What may change at any time is asked for each message. */
 static __always_inline __u32 own_obstacle(struct tcp_sock *own)
 {
@@ -47,24 +45,56 @@ static __always_inline __u32 own_obstacle(struct tcp_sock *own)
 	return SA_REASON_NONE;
 }
 
-/* By the kernel's own signs: of all TCP sockets, and of the receiver's memory cgroup (v1 and v2).
- */
-static __always_inline bool is_memory_short(struct sock *peer)
+/* Of all TCP sockets together. By the socket, as not every kernel tells the address of the
+ * variable. */
+static __always_inline bool is_tcp_memory_short(struct sock *sk)
 {
-	struct mem_cgroup *memcg = BPF_CORE_READ(peer, sk_memcg);
+	unsigned long *since = BPF_CORE_READ(sk, __sk_common.skc_prot, memory_pressure);
 	unsigned long pressure = 0;
 
-	if (&tcp_memory_pressure)
-		bpf_probe_read_kernel(&pressure, sizeof(pressure), &tcp_memory_pressure);
-	if (pressure)
-		return true;
+	if (since)
+		bpf_probe_read_kernel(&pressure, sizeof(pressure), since);
+	return pressure;
+}
+
+/* Are there so many pages in the cgroup and in those above it? */
+static __always_inline bool has_pages(struct page_counter *counter, __u64 pages)
+{
+	for (int i = 0; i < SA_CGROUP_DEPTH && counter; i++) {
+		if ((__u64)BPF_CORE_READ(counter, usage.counter) + pages >
+		    BPF_CORE_READ(counter, max))
+			return false;
+		counter = BPF_CORE_READ(counter, parent);
+	}
+	return true;
+}
+
+/*
+ * What is redirected is charged to the receiver's memory cgroup (sk_rmem_schedule in
+ * bpf_tcp_ingress), as TCP's queue is. But where TCP's charge only fails, and TCP shrinks the
+ * window, this one, made by the sender, reclaims, kills within that cgroup, and in the end fails
+ * the send with ENOMEM. So it must not come to that: kernel-side signs of pressure come too late.
+ */
+static __always_inline bool is_cgroup_memory_short(struct sock *peer, __u32 size)
+{
+	struct mem_cgroup *memcg = BPF_CORE_READ(peer, sk_memcg);
+	struct page_counter *counter;
+
 	if (!memcg)
 		return false;
 	if (bpf_core_field_exists(memcg->tcpmem_pressure) && BPF_CORE_READ(memcg, tcpmem_pressure))
 		return true;
 	/* Until when, in jiffies: mem_cgroup_under_socket_pressure(). */
-	return bpf_core_field_exists(memcg->socket_pressure) &&
-	       (__s64)(bpf_jiffies64() - BPF_CORE_READ(memcg, socket_pressure)) < 0;
+	if (bpf_core_field_exists(memcg->socket_pressure) &&
+	    (__s64)(bpf_jiffies64() - BPF_CORE_READ(memcg, socket_pressure)) < 0)
+		return true;
+	if (BPF_CORE_READ(peer, sk_forward_alloc) >= (int)size)
+		return false; /* charged already */
+	counter = (void *)memcg + bpf_core_field_offset(struct mem_cgroup, memory);
+	/* With cgroup v1 sockets have a counter of their own, or no memory cgroup. */
+	if (bpf_core_field_exists(memcg->tcpmem) && BPF_CORE_READ(memcg, tcpmem_active))
+		counter = (void *)memcg + bpf_core_field_offset(struct mem_cgroup, tcpmem);
+	return !has_pages(counter, size / SA_PAGE_BYTES + SA_SPARE_PAGES);
 }
 
 static __always_inline __u32 peer_obstacle(struct sock *peer)
@@ -128,6 +158,7 @@ static __always_inline bool charge(struct sa_side *side, __u64 needed)
 	if (wanted > held && used + (wanted - held) > control.budget_bytes) {
 		__sync_fetch_and_add(&control.budget_used_bytes, held - wanted);
 		control.pressure = 1;
+		note_limit(SA_LIMIT_MEMORY);
 		raise_work();
 		return false;
 	}
@@ -148,8 +179,14 @@ static __always_inline __u32 room(struct verdict *v)
 	waiting = waiting_messages(v);
 	if (waiting >= SA_MAX_MESSAGES)
 		return SA_REASON_MESSAGES;
-	if (is_memory_short(v->peer))
+	if (is_tcp_memory_short(v->peer)) {
+		note_limit(SA_LIMIT_TCP_MEMORY);
 		return SA_REASON_PRESSURE;
+	}
+	if (is_cgroup_memory_short(v->peer, v->size)) {
+		note_limit(SA_LIMIT_CGROUP_MEMORY);
+		return SA_REASON_PRESSURE;
+	}
 	if (!charge(&v->pair->side[v->end->role & 1],
 		    v->queued + v->size + (__u64)(waiting + 1) * SA_MESSAGE_BYTES))
 		return SA_REASON_BUDGET;

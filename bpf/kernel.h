@@ -167,8 +167,17 @@ struct cgroup {
 	struct cgroup_bpf bpf;
 };
 
+struct page_counter {
+	atomic64_t usage; /* pages, as is max */
+	unsigned long max;
+	struct page_counter *parent;
+};
+
 struct mem_cgroup {
+	struct page_counter memory;
 	unsigned long socket_pressure;
+	struct page_counter tcpmem; /* cgroup v1 */
+	bool tcpmem_active;
 	int tcpmem_pressure;
 };
 
@@ -176,7 +185,12 @@ struct sock_cgroup_data {
 	struct cgroup *cgroup;
 };
 
+struct proto {
+	unsigned long *memory_pressure;
+};
+
 struct sock_common {
+	struct proto *skc_prot;
 	unsigned char skc_state;
 	unsigned long skc_flags;
 	atomic64_t skc_cookie;
@@ -195,6 +209,7 @@ struct sock {
 		atomic_t rmem_alloc;
 	} sk_backlog;
 	socket_lock_t sk_lock;
+	int sk_forward_alloc;
 	int sk_rcvlowat;
 	int sk_peek_off;
 	struct sk_filter *sk_filter;

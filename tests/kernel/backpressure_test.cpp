@@ -217,6 +217,10 @@ TEST_F(Budget, AThousandStalledReadersStayUnderTheHostWideLimitTogether) {
     EXPECT_LE(waiting + waiting_messages * SA_MESSAGE_BYTES, kBudget);
     EXPECT_GE(waiting, kBudget / 2);
     EXPECT_GT(counters().at("tcp_bytes"), 1000 * kFlood / 2);
+    const std::string told = "limits.memory, 16MiB, is used up by queued data";
+    EXPECT_NE(daemon_->output().find(told), std::string::npos);
+    EXPECT_EQ(daemon_->output().find(told), daemon_->output().rfind(told)) << "told once";
+    EXPECT_EQ(daemon_->manager().Problems().size(), 1U);
 
     for (TcpPair& pair : pairs)
         read_all(pair);
