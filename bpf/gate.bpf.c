@@ -162,6 +162,12 @@ static __always_inline bool charge(struct sa_side *side, __u64 needed)
 		raise_work();
 		return false;
 	}
+	/* Ends keep a share when all is read: of many idle ones it is taken back before it is
+	 * missed. */
+	if (wanted > held && used > control.budget_bytes / 4 * 3 && !control.pressure) {
+		control.pressure = 1;
+		raise_work();
+	}
 	if (__sync_val_compare_and_swap(&side->charged_bytes, held, wanted) != held) {
 		__sync_fetch_and_add(&control.budget_used_bytes, held - wanted);
 		return false; /* the steward has just taken it back */

@@ -264,20 +264,20 @@ TEST_F(Limits, ManyMoreConnectionsThanThereIsRoomFor) {
     talk(3000);
     say("each has talked");
     const Counts after = counters();
-    EXPECT_GE(after.at("redirected_messages") - before.at("redirected_messages"), 2 * most);
-    // Each was turned away, or forgotten before that.
-    EXPECT_GE(limit_hits().at("connections") + limit_hits().at("halves"), count - most);
+    // Not each: with the default budget so many cannot all have a share of it at once.
+    EXPECT_GE(after.at("redirected_messages") - before.at("redirected_messages"), most);
+    const std::size_t forgotten = limit_hits().at("halves");  // ends
+    EXPECT_GE(limit_hits().at("connections") + forgotten, count - most);
     expect_told("connections", fmt::format("the limit of {} accelerated", most));
+    if (forgotten > 0)
+        expect_told("halves", "the table of halves was too small");
 
     // Of so many, `connections` shows a part, and says so.
     const auto [shown, omitted, hidden] = daemon_->manager().Connections();
     EXPECT_EQ(hidden, 0U);
     say(fmt::format("{} listed", shown.size()));
-    const std::size_t forgotten = limit_hits().at("halves");  // ends
     EXPECT_LE(shown.size() + omitted, count);
     EXPECT_GE(shown.size() + omitted + forgotten, count);
-    if (forgotten > 0)
-        expect_told("halves", "the table of halves was too small");
     EXPECT_GT(shown.size(), 2000U);
     std::map<std::string, std::size_t> kinds;
     for (const Dict& one : shown)
