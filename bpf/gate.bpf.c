@@ -71,9 +71,10 @@ static __always_inline bool has_pages(struct page_counter *counter, __u64 pages)
 
 /*
  * What is redirected is charged to the receiver's memory cgroup (sk_rmem_schedule in
- * bpf_tcp_ingress), as TCP's queue is. But where TCP's charge only fails, and TCP shrinks the
- * window, this one, made by the sender, reclaims, kills within that cgroup, and in the end fails
- * the send with ENOMEM. So it must not come to that: kernel-side signs of pressure come too late.
+ * bpf_tcp_ingress), as TCP's queue is. Where there is no room, TCP shrinks its window, but a
+ * redirect fails the send with ENOMEM, after it has tried to reclaim there (GFP_KERNEL: it is made
+ * by the sender, not in softirq). So it must not come to that, and the kernel's own signs of
+ * pressure come only afterwards.
  */
 static __always_inline bool is_cgroup_memory_short(struct sock *peer, __u32 size)
 {
