@@ -13,6 +13,7 @@
  * with, so the gate itself is behind a PROG_ARRAY: the kernel clears that when the daemon is gone,
  * and from then on all is TCP.
  */
+#include "memory.h"
 #include "socket.h"
 
 struct verdict {
@@ -55,18 +56,6 @@ static __always_inline bool is_tcp_memory_short(struct sock *sk)
 	if (since)
 		bpf_probe_read_kernel(&pressure, sizeof(pressure), since);
 	return pressure;
-}
-
-/* Are there so many pages in the cgroup and in those above it? */
-static __always_inline bool has_pages(struct page_counter *counter, __u64 pages)
-{
-	for (int i = 0; i < SA_CGROUP_DEPTH && counter; i++) {
-		if ((__u64)BPF_CORE_READ(counter, usage.counter) + pages >
-		    BPF_CORE_READ(counter, max))
-			return false;
-		counter = BPF_CORE_READ(counter, parent);
-	}
-	return true;
 }
 
 /*

@@ -182,6 +182,14 @@ struct mem_cgroup {
 	int tcpmem_pressure;
 };
 
+struct obj_cgroup {
+	struct mem_cgroup *memcg;
+};
+
+struct bpf_map {
+	struct obj_cgroup *objcg;
+};
+
 struct sock_cgroup_data {
 	struct cgroup *cgroup;
 };
@@ -268,8 +276,6 @@ struct bpf_iter_meta {
 	struct seq_file *seq;
 	__u64 session_id, seq_num;
 };
-
-struct bpf_map;
 
 struct bpf_prog_aux {
 	__u32 id;
