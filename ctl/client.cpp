@@ -143,6 +143,36 @@ ConnectionReport read_connection(const Dict& dict) {
     return connection;
 }
 
+SideReport read_side(const Dict& dict, const std::string& prefix) {
+    SideReport side;
+    read(dict, prefix + "cgroup", side.cgroup);
+    read(dict, prefix + "bytes", side.bytes);
+    read(dict, prefix + "messages", side.messages);
+    read(dict, prefix + "turns", side.turns);
+    read(dict, prefix + "sizes", side.sizes);
+    read(dict, prefix + "obstacles", side.obstacles);
+    read(dict, prefix + "hazards", side.hazards);
+    return side;
+}
+
+ConversationReport read_conversation(const Dict& dict) {
+    ConversationReport report;
+    read(dict, "rule", report.rule);
+    read(dict, "port", report.port);
+    read(dict, "connections", report.connections);
+    read(dict, "closed", report.closed);
+    read(dict, "brief", report.brief);
+    read(dict, "brief_bytes", report.brief_bytes);
+    read(dict, "lasted_usec", report.lasted);
+    read(dict, "age_usec", report.age);
+    read(dict, "idle_usec", report.idle);
+    read(dict, "looks", report.looks);
+    read(dict, "eligible", report.eligible);
+    report.client = read_side(dict, "client_");
+    report.server = read_side(dict, "server_");
+    return report;
+}
+
 EventReport read_event(const std::string& event, const Dict& details) {
     EventReport report;
     report.event = event;
@@ -298,6 +328,20 @@ ConnectionsReport Client::connections(bool all) {
             report.connections.push_back(read_connection(dict));
         report.omitted = std::get<1>(answer);
         report.hidden = std::get<2>(answer);
+        return report;
+    });
+}
+
+ConversationsReport Client::conversations() {
+    state_->may_be_asked();
+    return call("what is observed", [this] {
+        const auto [seen, about] = state_->manager->Observed();
+        ConversationsReport report;
+        for (const Dict& dict : seen)
+            report.conversations.push_back(read_conversation(dict));
+        read(about, "witness", report.is_watched);
+        read(about, "unhonoured", report.unhonoured);
+        read(about, "lost", report.lost);
         return report;
     });
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bus_address.hpp"
+#include "conversations.hpp"
 #include "report.hpp"
 
 namespace sockaccel::ctl {
@@ -44,7 +45,8 @@ class Client {
     [[nodiscard]] std::vector<RuleReport> rules();  // in deciding order
     // Without `all`, nobody is asked for a password, and those of other users may be missing.
     [[nodiscard]] ConnectionsReport connections(bool all);
-    void pause(const std::string& rule);  // "": everything
+    [[nodiscard]] ConversationsReport conversations();  // that rules observe
+    void pause(const std::string& rule);                // "": everything
     void resume(const std::string& rule);
     [[nodiscard]] ProbeReport probe();              // tests the kernel now
     std::vector<std::string> reload();              // what changed, a line each

@@ -10,11 +10,13 @@
 
 #include "bus_address.hpp"
 #include "client.hpp"
+#include "observe.hpp"
 #include "policy.hpp"
 #include "policy_source.hpp"
 #include "policy_toml.hpp"
 #include "render.hpp"
 #include "run.hpp"
+#include "suggest.hpp"
 
 namespace {
 
@@ -32,6 +34,8 @@ struct Options {
     std::string file;  // "": the whole search path
     std::string rule;  // "": all of them
     ctl::RunOptions run;
+    ctl::ObserveOptions observe;
+    ctl::SuggestOptions suggest;
 };
 
 // Flushed at once: a monitor's reader wants each line when it happens.
@@ -102,6 +106,14 @@ int probe(const Options& options) {
 
 int run_command(const Options& options) {
     return ctl::run(BusAddress::parse(options.bus), options.run);
+}
+
+int observe_command(const Options& options) {
+    return ctl::observe(BusAddress::parse(options.bus), options.is_json, options.observe);
+}
+
+int suggest_command(const Options& options) {
+    return ctl::suggest(BusAddress::parse(options.bus), options.is_json, options.suggest);
 }
 
 PolicySource source_of(const Options& options) {
@@ -207,6 +219,15 @@ int run(int argc, char** argv) {
     add_root(add("cat", "the whole policy as one file, and where it comes from; offline", cat));
     add_all(add("monitor", "show connections as they are paired, enrolled and left", monitor));
 
+    ctl::add_observe_options(
+        *add("observe",
+             "look at what units' connections do, and accelerate nothing (root, or by polkit)",
+             observe_command),
+        options.observe);
+    ctl::add_suggest_options(
+        *add("suggest", "a policy, by what rules that observe have seen (root, or by polkit)",
+             suggest_command),
+        options.suggest);
     ctl::add_run_options(
         *add("run", "run a command, accelerated for as long as it runs (root, or by polkit)",
              run_command),

@@ -37,6 +37,7 @@ class BpfDatapath final : public Datapath {
     [[nodiscard]] std::vector<Connection> connections() override;
     [[nodiscard]] RuleCounters counters(RuleId rule) override;
     [[nodiscard]] Totals totals() override;
+    [[nodiscard]] Conversations conversations() override;
     [[nodiscard]] std::vector<std::string> foreign(const PathOfCgroup& path_of) override;
 
   private:

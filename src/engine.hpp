@@ -75,6 +75,8 @@ class Engine {
     [[nodiscard]] std::vector<Connection> connections() { return datapath_.connections(); }
     [[nodiscard]] RuleCounters counters(const RuleStatus& rule);
     [[nodiscard]] Totals totals() { return datapath_.totals(); }
+    [[nodiscard]] Conversations conversations() { return datapath_.conversations(); }
+    [[nodiscard]] bool witness_watches() { return datapath_.witness_watches(); }
     [[nodiscard]] std::vector<std::string> foreign() {
         return datapath_.foreign([this](std::uint64_t id) { return cgroups_.path_of(id); });
     }

@@ -580,6 +580,56 @@ class ManagerObject final
         });
     }
 
+    void Observed(sdbus::Result<std::vector<Dict>, Dict>&& asked) override {
+        if_allowed(Access::Action::inspect, std::move(asked), [this] { return observed(); });
+    }
+
+    std::tuple<std::vector<Dict>, Dict> observed() {
+        const sockaccel::Conversations seen = engine_.conversations();
+        std::vector<Dict> result;
+        for (const Conversation& it : seen.all) {
+            Dict& dict = result.emplace_back(Dict{{"rule", name_of_rule(it.rule)},
+                                                  {"port", it.port},
+                                                  {"connections", it.connections},
+                                                  {"closed", it.closed},
+                                                  {"brief", it.brief},
+                                                  {"brief_bytes", it.brief_bytes},
+                                                  {"lasted_usec", microseconds(it.lasted)},
+                                                  {"age_usec", microseconds(it.age)},
+                                                  {"idle_usec", microseconds(it.idle)},
+                                                  {"looks", it.looks},
+                                                  {"eligible", it.eligible}});
+            add_side(dict, "client_", it.client);
+            add_side(dict, "server_", it.server);
+        }
+        std::map<std::string, std::string> unhonoured;
+        for (const Unhonoured& it : engine_.verdict().unhonoured)
+            unhonoured.emplace(to_string(it.hazard), valid_utf8(it.name));
+        return {std::move(result), Dict{{"witness", engine_.witness_watches()},
+                                        {"unhonoured", unhonoured},
+                                        {"lost", seen.lost}}};
+    }
+
+    void add_side(Dict& dict, const std::string& prefix, const ConversationSide& side) {
+        std::vector<std::string> obstacles, hazards;
+        for (int code = 0; code < SA_REASON_COUNT; ++code)
+            if ((side.obstacles >> code & 1) != 0)
+                obstacles.emplace_back(name_of(static_cast<Reason>(code)));
+        for (const auto& [bit, word] :
+             {std::pair{SA_TOLERATE_FIONREAD, "fionread"}, std::pair{SA_TOLERATE_SPLICE, "splice"},
+              std::pair{SA_TOLERATE_WAITALL, "waitall"}, std::pair{SA_HAZARD_OOB, "oob"}})
+            if ((side.hazards & bit) != 0)
+                hazards.emplace_back(word);
+        dict.emplace(prefix + "cgroup", valid_utf8(engine_.cgroup_path(side.cgroup)));
+        dict.emplace(prefix + "bytes", side.bytes);
+        dict.emplace(prefix + "messages", side.messages);
+        dict.emplace(prefix + "turns", side.turns);
+        dict.emplace(prefix + "sizes",
+                     std::vector<std::uint64_t>(side.sizes.begin(), side.sizes.end()));
+        dict.emplace(prefix + "obstacles", obstacles);
+        dict.emplace(prefix + "hazards", hazards);
+    }
+
     void Connections(ConnectionsResult&& asked) override {
         with_verdict(Access::Action::inspect, std::move(asked),
                      [this](const Access::Verdict& verdict) { return connections_for(verdict); });
