@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "run.hpp"
-
+// A command, covered by temporary rules that end with it. Its exit status is this process's, and a
+// signal that ends it ends this process, too.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -16,7 +16,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "client.hpp"
+#include "commands.hpp"
 #include "fd.hpp"
 #include "quantity.hpp"
 #include "run_rules.hpp"
@@ -211,8 +211,8 @@ int end_like(int status) {
     return 128 + signal;  // one that does not end a process
 }
 
-int run_covered(const BusAddress& bus, const RunOptions& options) {
-    Client client(bus, IfNotRunning::start);
+int run_covered(const Common& common, const RunOptions& options) {
+    Client client = connect(common, IfNotRunning::start);
     client.watch();
     Child child(options.command);
     const std::string name = fmt::format("sockaccel-run-{}", child.pid());
@@ -232,12 +232,21 @@ int run_covered(const BusAddress& bus, const RunOptions& options) {
     return status;
 }
 
-}  // namespace
+int run(const Common& common, const RunOptions& options) {
+    int status = 0;
+    try {
+        status = run_covered(common, options);
+    } catch (const std::exception& error) {
+        tell("{}", error.what());
+        return kFailed;
+    }
+    return end_like(status);
+}
 
-void add_run_options(CLI::App& subcommand, RunOptions& options) {
+void add_options(CLI::App& app, RunOptions& options) {
     const auto list = [&](const char* name, std::vector<std::string>& values, const char* type,
                           const char* help) {
-        subcommand.add_option(name, values, help)
+        app.add_option(name, values, help)
             ->type_name(type)
             ->delimiter(',')
             ->allow_extra_args(false);
@@ -249,31 +258,29 @@ void add_run_options(CLI::App& subcommand, RunOptions& options) {
          "servers' addresses inside the command; none: loopback");
     list("--tolerate", options.tolerate, "HAZARD",
          "what no program of the command uses: fionread, splice, waitall, stall");
-    subcommand
-        .add_option("--prove", options.prove, "how long to watch before the first is enrolled")
+    app.add_option("--prove", options.prove, "how long to watch before the first is enrolled")
         ->type_name("TIME")
         ->capture_default_str();
-    subcommand.add_option("--queue", options.queue, "what may wait before TCP takes over")
+    app.add_option("--queue", options.queue, "what may wait before TCP takes over")
         ->type_name("SIZE");
-    subcommand.add_flag("--quiet", options.is_quiet, "no summary when the command has ended");
-    subcommand.add_option("COMMAND", options.command, "the command and its arguments, after --")
+    app.add_flag("--quiet", options.is_quiet, "no summary when the command has ended");
+    app.add_option("COMMAND", options.command, "the command and its arguments, after --")
         ->required();
-    subcommand.footer(
-        "Examples:\n"
-        "  sockaccelctl run -- redis-benchmark\n"
-        "  sockaccelctl run --tolerate fionread,splice,waitall -- sh -c "
-        "'iperf3 -s -1 & sleep 1; iperf3 -c 127.0.0.1'");
 }
 
-int run(const BusAddress& bus, const RunOptions& options) {
-    int status = 0;
-    try {
-        status = run_covered(bus, options);
-    } catch (const std::exception& error) {
-        tell("{}", error.what());
-        return kFailed;
-    }
-    return end_like(status);
+Run declare(CLI::App& app, const Common& common) {
+    const auto options = std::make_shared<RunOptions>();
+    add_options(app, *options);
+    return [&common, options] { return run(common, *options); };
 }
+
+}  // namespace
+
+const Command run_command{
+    "run", "run a command, accelerated for as long as it runs (root, or by polkit)",
+    "sockaccelctl run -- redis-benchmark\twith a server that a rule covers\n"
+    "sockaccelctl run --tolerate fionread,splice,waitall -- sh -c 'iperf3 -s -1 & sleep 1; "
+    "iperf3 -c 127.0.0.1'\twithin itself\n",
+    declare};
 
 }  // namespace sockaccel::ctl

@@ -6,9 +6,17 @@
 #include <vector>
 
 #include "report.hpp"
-#include "run.hpp"
 
 namespace sockaccel::ctl {
+
+struct RunOptions {
+    std::vector<std::string> command;          // with its arguments
+    std::vector<std::string> joined;           // names of rules; none: every one that accelerates
+    std::vector<std::string> ports, networks;  // of servers in the command
+    std::vector<std::string> tolerate;         // what its programs do not use
+    std::string prove = "0s", queue;           // "": the default
+    bool is_quiet = false;
+};
 
 // The text for a Hold. A rule that has both ends in the command's cgroup; and for each rule that it
 // joins one like that, whose cgroups are that rule's and the command's: it decides last, so that

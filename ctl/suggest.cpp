@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "suggest.hpp"
-
+// A policy by what the daemon's observing rules have seen.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
 #include <CLI/CLI.hpp>
 
-#include "client.hpp"
+#include "commands.hpp"
 #include "patience.hpp"
 #include "quantity.hpp"
 #include "render.hpp"
@@ -15,6 +14,11 @@
 
 namespace sockaccel::ctl {
 namespace {
+
+struct Options {
+    std::string time = "0s";  // to wait first
+    std::string prove;        // of proposed rules; "": the default
+};
 
 // Those of the policy's files; who holds one looks at it himself.
 std::vector<RuleReport> observing(std::vector<RuleReport> rules) {
@@ -24,21 +28,9 @@ std::vector<RuleReport> observing(std::vector<RuleReport> rules) {
     return rules;
 }
 
-}  // namespace
-
-void add_suggest_options(CLI::App& subcommand, SuggestOptions& options) {
-    subcommand.add_option("--for", options.time, "wait so long before; Ctrl-C ends that")
-        ->type_name("TIME")
-        ->capture_default_str();
-    subcommand.add_option("--prove", options.prove, "`prove` of the rules; none: its default")
-        ->type_name("TIME");
-    subcommand.footer(
-        "Example:\n  sockaccelctl suggest > /tmp/new.toml && sockaccelctl check /tmp/new.toml");
-}
-
-int suggest(const BusAddress& bus, bool is_json, const SuggestOptions& options) {
+int suggest(const Common& common, const Options& options) {
     const auto time = parse_duration(options.time);
-    Client client(bus, IfNotRunning::fail);
+    Client client = connect(common);
     client.watch();
     const std::vector<RuleReport> rules = observing(client.rules());
     if (rules.empty())
@@ -54,11 +46,31 @@ int suggest(const BusAddress& bus, bool is_json, const SuggestOptions& options) 
         return std::none_of(rules.begin(), rules.end(),
                             [&](const RuleReport& rule) { return rule.name == it.rule; });
     });
-    const std::string text = is_json ? conversations_json(report, rules, options.prove)
-                                     : suggestion_toml(report, rules, options.prove);
-    if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
-        throw std::runtime_error("write to standard output failed");
+    print(common.is_json ? conversations_json(report, rules, options.prove)
+                         : suggestion_toml(report, rules, options.prove));
     return EXIT_SUCCESS;
 }
+
+void add_options(CLI::App& app, Options& options) {
+    app.add_option("--for", options.time, "wait so long before; Ctrl-C ends that")
+        ->type_name("TIME")
+        ->capture_default_str();
+    app.add_option("--prove", options.prove, "`prove` of the rules; none: its default")
+        ->type_name("TIME");
+}
+
+Run declare(CLI::App& app, const Common& common) {
+    const auto options = std::make_shared<Options>();
+    add_options(app, *options);
+    return [&common, options] { return suggest(common, *options); };
+}
+
+}  // namespace
+
+const Command suggest_command{
+    "suggest", "a policy, by what rules that observe have seen (root, or by polkit)",
+    "sockaccelctl suggest > new.toml && sockaccelctl check new.toml\tfrom now on\n"
+    "sockaccelctl suggest --for 1h\tin an hour\n",
+    declare};
 
 }  // namespace sockaccel::ctl

@@ -391,8 +391,9 @@ TEST(Policy, RefusesBadGlobsAndNetworks) {
 }
 
 TEST(Policy, ListsTheWordsThatAreAllowed) {
-    EXPECT_EQ(mistakes_in_rule_with("action = \"drop\""),
-              "p.toml:4:10: action \"drop\" is unknown: use \"accelerate\", \"observe\" or \"bypass\"");
+    EXPECT_EQ(
+        mistakes_in_rule_with("action = \"drop\""),
+        "p.toml:4:10: action \"drop\" is unknown: use \"accelerate\", \"observe\" or \"bypass\"");
     EXPECT_EQ(mistakes_in_rule_with("action = \"Accelarate\""),
               "p.toml:4:10: action \"Accelarate\" is unknown: did you mean \"accelerate\"? "
               "Allowed: \"accelerate\", \"observe\" or \"bypass\"");
@@ -490,9 +491,9 @@ TEST(Policy, CutsQuotationsBetweenCharacters) {
         text += "\u20ac";
         expected += i < 21 ? "\u20ac" : "";
     }
-    EXPECT_EQ(
-        mistakes_in_rule_with("action = \"" + text + "\""),
-        "p.toml:4:10: action \"" + expected + "...\" is unknown: use \"accelerate\" or \"bypass\"");
+    EXPECT_EQ(mistakes_in_rule_with("action = \"" + text + "\""),
+              "p.toml:4:10: action \"" + expected +
+                  "...\" is unknown: use \"accelerate\", \"observe\" or \"bypass\"");
 }
 
 TEST(Policy, RefusesKeysOfAbsurdDepth) {
