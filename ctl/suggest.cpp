@@ -35,9 +35,8 @@ int suggest(const Common& common, const Options& options) {
     const std::vector<RuleReport> rules = observing(client.rules());
     if (rules.empty())
         throw ClientError(
-            "suggest: no rule observes: give one action = \"observe\", or use `sockaccelctl "
-            "observe "
-            "UNIT... --suggest`");
+            "suggest: no rule observes: give one action = \"observe\", or use "
+            "`sockaccelctl observe UNIT... --suggest`");
     const Patience patience(time);
     if (client.wait(patience.fd()) != Client::Woken::readable)
         throw ClientError("suggest: sockacceld has ended, and what it saw is lost");

@@ -165,7 +165,8 @@ class Servers : public Programs {
     void await_ports(const std::vector<std::string>& ports) {
         std::vector<std::string> arguments = {"await"};
         arguments.insert(arguments.end(), ports.begin(), ports.end());
-        const Outcome outcome = run(client_place_.command(python(arguments)));
+        const Outcome outcome =
+            run(client_place_.command(python(arguments)), slowness() * std::chrono::seconds(30));
         ASSERT_EQ(outcome.status, 0) << outcome.error;
     }
 
@@ -459,8 +460,10 @@ TEST_F(Suggested, NoRuleForWhoSplices) {
     const Process files(nginx());
     const Process server(haproxy("    option splice-request\n    option splice-response\n"));
     await_ports({"8081", "8090"});
-    expect_right({"get", "8090", "3", "8", path("www")}, 0, {&files, &server});
+    const std::string seconds = std::to_string(3 * slowness());
+    expect_right({"get", "8090", seconds, "8", path("www")}, 0, {&files, &server});
     const std::string policy = suggestion();
+    SCOPED_TRACE(ctl({}, {"suggest", "--json"}).output);
     EXPECT_EQ(policy.find("ports = [8081]"), std::string::npos) << policy;
     EXPECT_NE(policy.find("port 8081: the client reads with splice(2)"), std::string::npos)
         << policy;
