@@ -176,7 +176,8 @@ static __always_inline __u32 hazard_of(const struct sa_end *end, __u32 rule)
 {
 	__u32 hazards = *(volatile __u32 *)&end->hazards;
 
-	return reason_of_hazards(hazards | hazards_at(rule, end->claim.cgroup, server_port(end)), rule);
+	return reason_of_hazards(hazards | hazards_at(rule, end->claim.cgroup, server_port(end)),
+				 rule);
 }
 
 static __always_inline __u32 hazard_of_pair(const struct sa_half *half)
@@ -344,8 +345,7 @@ static __always_inline void consider(struct sa_half *half, struct sa_end *end, _
 		return;
 	}
 	/* The server's began on its own visit, if that was before. */
-	proven_server =
-		proven_at(half->rule, server->cgroup, server->tuple.local_port, now);
+	proven_server = proven_at(half->rule, server->cgroup, server->tuple.local_port, now);
 	if (proven < proven_server)
 		proven = proven_server;
 	if (now < proven) {

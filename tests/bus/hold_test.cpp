@@ -130,11 +130,11 @@ TEST_F(Hold, SignalsArePassedOn) {
 
 TEST_F(Hold, ACommandOutlivesTheDaemon) {
     Daemon daemon("");
-    Process ctl({{from_environment("SOCKACCELCTL"), "--bus", daemon.bus().address(), "run",
-                  "--tolerate", "fionread,splice,waitall", "--", "sh", "-c",
-                  "echo ready; exec sleep 30"},
-                 {},
-                 {}});
+    Process ctl(
+        {{from_environment("SOCKACCELCTL"), "--bus", daemon.bus().address(), "run", "--tolerate",
+          "fionread,splice,waitall", "--", "sh", "-c", "echo ready; exec sleep 30"},
+         {},
+         {}});
     ASSERT_TRUE(wait_until([&] { return ctl.standard_output() == "ready\n"; }))
         << ctl.standard_error();
     daemon.stop();
