@@ -14,6 +14,8 @@
  *
  * sa_list: over all covered ends; what `Connections` shows.
  *
+ * sa_count: the same, of a connection only how it is doing.
+ *
  * sa_learn: over a socket of the daemon's own; what an ordinary socket looks like.
  *
  * The visited socket is neither locked nor referenced: its memory may become another connection's
@@ -931,25 +933,29 @@ int sa_leave(struct bpf_iter__bpf_map_elem *ctx)
 /* --- reports
  * ----------------------------------------------------------------------------------------- */
 
+/* `end` is the visited socket's. */
+static __always_inline bool is_shown(struct sock *sk, struct sa_end *end)
+{
+	if (!(end->matched || SA_IS_UNPAIRED(end->reason)))
+		return false;
+	was_evicted(end, bpf_ktime_get_ns());
+	/* else it has ended, its program only keeps the socket */
+	return end->slot != SA_NO_SLOT || BPF_CORE_READ(sk, __sk_common.skc_state) != BPF_TCP_CLOSE;
+}
+
 SEC("iter/bpf_sk_storage_map")
 int sa_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
 	struct sock *sk = ctx->sk;
+	struct sa_end *end = ctx->value;
 	struct sa_pair *pair;
-	struct sa_end *end;
 	struct {
 		__u64 queued_bytes;
 		__u32 pair_state, pair_reason;
 	} tail = {};
 
-	if (!sk)
+	if (!sk || !end || !is_shown(sk, end))
 		return 0;
-	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
-	if (!end || !(end->matched || SA_IS_UNPAIRED(end->reason)))
-		return 0;
-	was_evicted(end, bpf_ktime_get_ns());
-	if (end->slot == SA_NO_SLOT && BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_CLOSE)
-		return 0; /* it has ended, its program only keeps the socket */
 	tail.queued_bytes = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
 	pair = pair_at(end->slot, end->slot_generation);
 	if (pair) {
@@ -958,6 +964,28 @@ int sa_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 	}
 	bpf_seq_write(ctx->meta->seq, end, sizeof(*end));
 	bpf_seq_write(ctx->meta->seq, &tail, sizeof(tail));
+	return 0;
+}
+
+/* Touches as little memory as it can: with many connections none of it is in the cache. */
+SEC("iter/bpf_sk_storage_map")
+int sa_count(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+	struct sa_end *end = ctx->value;
+	struct sa_tally tally = {};
+	struct sa_pair *pair;
+
+	if (!sk || !end || end->role != SA_CLIENT || !is_shown(sk, end))
+		return 0;
+	tally.rule = end->rule;
+	tally.reason = end->reason;
+	pair = pair_at(end->slot, end->slot_generation);
+	if (pair) {
+		tally.pair_state = pair->state;
+		tally.pair_reason = pair->reason;
+	}
+	bpf_seq_write(ctx->meta->seq, &tally, sizeof(tally));
 	return 0;
 }
 

@@ -35,6 +35,7 @@ class BpfDatapath final : public Datapath {
     bool take_events(const std::function<void(const ConnectionEvent&)>& sink) override;
     void want_events(bool wanted) override;
     [[nodiscard]] std::vector<Connection> connections() override;
+    [[nodiscard]] Census census() override;
     [[nodiscard]] RuleCounters counters(RuleId rule) override;
     [[nodiscard]] Totals totals() override;
     [[nodiscard]] std::vector<std::string> foreign(const PathOfCgroup& path_of) override;

@@ -81,6 +81,8 @@ class Datapath {
     virtual void want_events(bool wanted) = 0;
 
     [[nodiscard]] virtual std::vector<Connection> connections() = 0;
+    // The same, counted only.
+    [[nodiscard]] virtual Census census() = 0;
     [[nodiscard]] virtual RuleCounters counters(RuleId rule) = 0;
     [[nodiscard]] virtual Totals totals() = 0;
 

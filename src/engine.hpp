@@ -15,6 +15,7 @@
 #include "datapath.hpp"
 #include "eligibility.hpp"
 #include "event_loop.hpp"
+#include "histogram.hpp"
 #include "paused.hpp"
 #include "plan.hpp"
 #include "policy.hpp"
@@ -74,12 +75,18 @@ class Engine {
     [[nodiscard]] std::optional<RuleStatus> rule_of(RuleId id) const;
     [[nodiscard]] std::vector<Connection> connections() { return datapath_.connections(); }
     [[nodiscard]] RuleCounters counters(const RuleStatus& rule);
+    [[nodiscard]] Census census() { return datapath_.census(); }
     [[nodiscard]] Totals totals() { return datapath_.totals(); }
     [[nodiscard]] std::vector<std::string> foreign() {
         return datapath_.foreign([this](std::uint64_t id) { return cgroups_.path_of(id); });
     }
     [[nodiscard]] std::string cgroup_path(std::uint64_t id) const { return cgroups_.path_of(id); }
     [[nodiscard]] std::vector<std::string> problems() const;
+
+    // Programs of others, when they were last looked for.
+    [[nodiscard]] std::size_t foreign_seen() const { return told_foreign_.size(); }
+    // The CPU time of each pass until now.
+    [[nodiscard]] const Histogram& pass_durations() const { return pass_durations_; }
 
     // Paired, enrolled and left, while somebody listens; {} ends it.
     void listen(std::function<void(const ConnectionEvent&)> listener);
@@ -133,6 +140,7 @@ class Engine {
     std::function<void(const ConnectionEvent&)> listener_;
     std::function<void()> changed_;
     Instant last_pass_{}, last_pass_took_{};
+    Histogram pass_durations_;
     std::optional<Instant> next_pass_;  // none: the timer is disarmed
     RuleMask leaving_ = 0;              // ids no rule has now; their pairs are on their way out
     Source tree_source_, event_source_;

@@ -41,6 +41,7 @@ class FakeDatapath : public Datapath {
     std::vector<std::string> problems;  // what set_membership() returns
     std::string failing;                // the next call that begins so fails with EPERM
     std::vector<Connection> known_connections;
+    Census known_census;
     std::map<RuleId, RuleCounters> known_counters;
     Totals known_totals;
     std::vector<std::string> known_foreign;
@@ -115,6 +116,7 @@ class FakeDatapath : public Datapath {
     void want_events(bool wanted) override { note(wanted ? "events on" : "events off"); }
 
     [[nodiscard]] std::vector<Connection> connections() override { return known_connections; }
+    [[nodiscard]] Census census() override { return known_census; }
     [[nodiscard]] RuleCounters counters(RuleId rule) override { return known_counters[rule]; }
     [[nodiscard]] Totals totals() override { return known_totals; }
     [[nodiscard]] std::vector<std::string> foreign(const PathOfCgroup&) override {
