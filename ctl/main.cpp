@@ -14,6 +14,7 @@
 #include "policy_source.hpp"
 #include "policy_toml.hpp"
 #include "render.hpp"
+#include "run.hpp"
 
 namespace {
 
@@ -30,6 +31,7 @@ struct Options {
     std::string root = "/";
     std::string file;  // "": the whole search path
     std::string rule;  // "": all of them
+    ctl::RunOptions run;
 };
 
 // Flushed at once: a monitor's reader wants each line when it happens.
@@ -96,6 +98,10 @@ int probe(const Options& options) {
     const ctl::ProbeReport report = connect_or_start(options).probe();
     print(options.is_json ? probe_json(report) : probe_text(report));
     return report.is_usable ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int run_command(const Options& options) {
+    return ctl::run(BusAddress::parse(options.bus), options.run);
 }
 
 PolicySource source_of(const Options& options) {
@@ -200,6 +206,11 @@ int run(int argc, char** argv) {
     add_root(check);
     add_root(add("cat", "the whole policy as one file, and where it comes from; offline", cat));
     add_all(add("monitor", "show connections as they are paired, enrolled and left", monitor));
+
+    ctl::add_run_options(
+        *add("run", "run a command, accelerated for as long as it runs (root, or by polkit)",
+             run_command),
+        options.run);
 
     try {
         app.parse(argc, argv);

@@ -116,9 +116,14 @@ std::string counted(std::uint64_t count, const std::string& noun) {
     return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
-// Why rules do not run.
+// Why rules do not run, and which of them are temporary.
 std::string notes(const std::vector<RuleReport>& rules) {
     std::string result;
+    for (const RuleReport& rule : rules)
+        if (!rule.holder.empty())
+            result +=
+                fmt::format("{}{} is temporary: it ends with {} on the bus, which holds it\n",
+                            result.empty() ? "\n" : "", one_line(rule.name), one_line(rule.holder));
     for (const RuleReport& rule : rules)
         if (!rule.why.empty())
             result += fmt::format("{}{} is {}: {}\n", result.empty() ? "\n" : "",
@@ -156,6 +161,7 @@ Json to_json(const RuleReport& rule) {
             {"state", rule.state},
             {"why", rule.why},
             {"action", rule.action},
+            {"holder", rule.holder},
             {"priority", rule.priority},
             {"units", rule.units},
             {"cgroups", rule.cgroups},

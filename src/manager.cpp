@@ -215,10 +215,12 @@ class RuleObject final
     : public sdbus::AdaptorInterfaces<org::sockaccel1::Rule_adaptor, sdbus::Properties_adaptor,
                                       sdbus::ManagedObject_adaptor> {
   public:
-    RuleObject(sdbus::IConnection& connection, Engine& engine, RuleStatus status)
+    RuleObject(sdbus::IConnection& connection, Engine& engine, RuleStatus status,
+               std::string holder)
         : AdaptorInterfaces(connection, rule_path(status.rule.name)),
           engine_(engine),
           status_(std::move(status)),
+          holder_(std::move(holder)),
           selected_(shown_of(status_.cgroups)) {
         registerAdaptor();
         emitInterfacesAddedSignal();
@@ -263,6 +265,7 @@ class RuleObject final
 
   private:
     std::string Name() override { return status_.rule.name; }
+    std::string Holder() override { return holder_; }
     std::vector<std::string> Units() override {
         return texts_of(status_.rule.units, [](const UnitPattern& unit) { return unit.text(); });
     }
@@ -311,6 +314,7 @@ class RuleObject final
 
     Engine& engine_;
     RuleStatus status_;
+    const std::string holder_;
     std::vector<std::string> selected_;
 };
 
@@ -357,17 +361,26 @@ class ManagerObject final
     }
 
     [[nodiscard]] bool is_busy() const {
-        return !subscribers_.empty() || !probing_.empty() || access_.is_asking();
+        return !subscribers_.empty() || !holders_.empty() || !probing_.empty() ||
+               access_.is_asking();
     }
 
-    // Takes subscribers out that have left the bus. Not done in the callback that tells of it: that
-    // lives in the slot which is erased here.
+    // Takes subscribers and holders out that have left the bus. Not done in the callback that tells
+    // of it: that lives in the slot which is erased here.
     void forget_gone() {
         if (gone_.empty())
             return;
-        for (const std::string& name : std::exchange(gone_, {}))
+        for (const std::string& name : std::exchange(gone_, {})) {
             subscribers_.erase(name);
+            release(name);
+        }
         listen();
+    }
+
+    // The bus is lost: so are those who hold rules.
+    void end_holds() {
+        while (!holders_.empty())
+            release(holders_.begin()->first);
     }
 
   private:
@@ -419,7 +432,8 @@ class ManagerObject final
             if (object)
                 object->update(status);
             else
-                object = std::make_unique<RuleObject>(connection_, engine_, status);
+                object = std::make_unique<RuleObject>(connection_, engine_, status,
+                                                      acts_.holder_of(status.rule.name));
         }
     }
 
@@ -519,6 +533,33 @@ class ManagerObject final
             paused.resume(rule, shown_.rules);
             acts_.pause(paused);
         });
+    }
+
+    void Hold(sdbus::Result<std::vector<std::string>>&& asked, std::string rules) override {
+        if_allowed(Access::Action::manage, std::move(asked),
+                   [this, name = caller().name, rules] { return texts_of(hold(name, rules)); });
+    }
+
+    std::vector<std::string> hold(const std::string& name, const std::string& rules) {
+        std::vector<std::string> names = acts_.hold(name, rules);
+        if (!holders_.contains(name))
+            holders_.emplace(name, watch_end_of(name));
+        return names;
+    }
+
+    void Release() override {
+        answer([this] { release(getObject().getCurrentlyProcessedMessage()->getSender()); });
+    }
+
+    void release(const std::string& name) {
+        if (holders_.erase(name) == 0)
+            return;
+        try {
+            acts_.release(name);
+        } catch (const std::exception& error) {
+            log::error("take out the rules that " + name +
+                       " held: they stay until the next reload: " + error.what());
+        }
     }
 
     Dict Status() override {
@@ -676,17 +717,21 @@ class ManagerObject final
             throw std::runtime_error("subscribe to connection events: the limit of " +
                                      std::to_string(kMaxSubscribersOfOne) +
                                      " subscribers of one user is reached");
-        // A match of its own for each caller: the daemon sleeps on while others come and go.
+        subscribers_.emplace(name, Subscriber{watch_end_of(name), verdict.uid, verdict.is_allowed});
+        listen();
+    }
+
+    // A match of its own for each caller: the daemon sleeps on while others come and go.
+    sdbus::Slot watch_end_of(const std::string& name) {
         sdbus::Slot watch = connection_.addMatch(
             "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
             "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
                 name + "',arg2=''",
             [this, name](sdbus::Message&) { gone_.push_back(name); });
-        subscribers_.emplace(name, Subscriber{std::move(watch), verdict.uid, verdict.is_allowed});
         // It may have left before the match was there.
         if (!is_on_bus(name))
             gone_.push_back(name);
-        listen();
+        return watch;
     }
 
     void Unsubscribe() override {
@@ -757,7 +802,8 @@ class ManagerObject final
     std::array<std::string, SA_MAX_RULES> names_;  // by rule id, kept until the id is reused
     std::map<std::string, std::unique_ptr<RuleObject>> rules_;
     std::map<std::string, Subscriber> subscribers_;      // by unique name
-    std::vector<std::string> gone_;                      // subscribers to be forgotten
+    std::map<std::string, sdbus::Slot> holders_;         // by unique name: the watch for its end
+    std::vector<std::string> gone_;                      // subscribers and holders to be forgotten
     std::vector<std::shared_ptr<ProbeResult>> probing_;  // who waits for the self-test
     bool is_listening_ = false;
     Access access_;  // last: what it calls uses the rest
@@ -888,6 +934,8 @@ struct Manager::State {
     }
 
     void come_back() {
+        if (presence_)
+            presence_->object().end_holds();
         presence_.reset();
         try {
             if (!is_there(bus_))
