@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "bench.hpp"
 #include "bus_address.hpp"
 #include "client.hpp"
 #include "policy.hpp"
@@ -32,6 +33,7 @@ struct Options {
     std::string file;  // "": the whole search path
     std::string rule;  // "": all of them
     ctl::RunOptions run;
+    ctl::BenchOptions bench;
 };
 
 // Flushed at once: a monitor's reader wants each line when it happens.
@@ -102,6 +104,10 @@ int probe(const Options& options) {
 
 int run_command(const Options& options) {
     return ctl::run(BusAddress::parse(options.bus), options.run);
+}
+
+int bench(const Options& options) {
+    return ctl::bench(BusAddress::parse(options.bus), options.bench, options.is_json);
 }
 
 PolicySource source_of(const Options& options) {
@@ -211,6 +217,9 @@ int run(int argc, char** argv) {
         *add("run", "run a command, accelerated for as long as it runs (root, or by polkit)",
              run_command),
         options.run);
+    ctl::add_bench_options(
+        *add("bench", "measure what acceleration gains on this host, now (root)", bench),
+        options.bench);
 
     try {
         app.parse(argc, argv);
