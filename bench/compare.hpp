@@ -74,8 +74,9 @@ struct Result {
     std::vector<Comparison> comparisons;
 };
 
-// Tables, and then in words where there is a gain and where there is none.
-[[nodiscard]] std::string text_of(const Result& result);
+// Tables, and then in words where there is a gain and where there is none. A table that is wider
+// than this goes without what matters least.
+[[nodiscard]] std::string text_of(const Result& result, std::size_t width);
 [[nodiscard]] std::string json_of(const Result& result);
 // An SVG picture.
 [[nodiscard]] std::string svg_of(const Result& result);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -13,11 +14,39 @@ namespace {
 
 using Row = std::vector<std::string>;
 
-std::string aligned(const std::vector<Row>& rows) {
+// Without these, the first one first, if a line is too long.
+constexpr std::string_view kExpendable[] = {"CPU/GiB",    "CPU EACH",   "p99",    "p50",
+                                            "UNIX/PLAIN", "REDIRECTED", "AF_UNIX"};
+
+std::vector<std::size_t> widths_of(const std::vector<Row>& rows) {
     std::vector<std::size_t> widths(rows.front().size());
     for (const Row& row : rows)
         for (std::size_t i = 0; i < row.size(); ++i)
             widths[i] = std::max(widths[i], row[i].size());
+    return widths;
+}
+
+std::size_t width_of(const std::vector<Row>& rows) {
+    std::size_t sum = 0;
+    for (const std::size_t width : widths_of(rows))
+        sum += width + 2;
+    return sum - 2;
+}
+
+// The first row has the headings.
+void narrow(std::vector<Row>& rows, std::size_t width) {
+    for (const std::string_view heading : kExpendable) {
+        const auto found = std::ranges::find(rows.front(), heading);
+        if (found == rows.front().end() || width_of(rows) <= width)
+            continue;
+        const auto column = found - rows.front().begin();
+        for (Row& row : rows)
+            row.erase(row.begin() + column);
+    }
+}
+
+std::string aligned(const std::vector<Row>& rows) {
+    const std::vector<std::size_t> widths = widths_of(rows);
     std::string text;
     for (const Row& row : rows) {
         std::string line;
@@ -60,7 +89,7 @@ std::string result_of(const Comparison& comparison) {
     return "";
 }
 
-std::string table(const Result& result, Pattern pattern) {
+std::string table(const Result& result, Pattern pattern, std::size_t width) {
     const bool is_stream = pattern == Pattern::stream;
     std::vector<Row> rows = {{is_stream ? "WRITES" : "SIZE", "PLAIN TCP", "ACCELERATED", "AF_UNIX",
                               "ACCELERATED/PLAIN", "UNIX/PLAIN"}};
@@ -89,7 +118,10 @@ std::string table(const Result& result, Pattern pattern) {
         row.push_back(result_of(comparison));
         rows.push_back(std::move(row));
     }
-    return rows.size() == 1 ? "" : aligned(rows);
+    if (rows.size() == 1)
+        return "";
+    narrow(rows, width);
+    return aligned(rows);
 }
 
 // "request/response of 1B, 64B (1.15 to 1.24 times plain TCP)"
@@ -145,7 +177,7 @@ std::string sentences(const Result& result) {
 
 }  // namespace
 
-std::string text_of(const Result& result) {
+std::string text_of(const Result& result, std::size_t width) {
     std::string text = fmt::format(
         "sockaccel {} on Linux {}, {} CPUs{}\n"
         "Medians of {} turns of {} ms, (half of the turns are between these); > is plain > "
@@ -157,7 +189,7 @@ std::string text_of(const Result& result) {
         {Pattern::request_response, "\nRequest and response by turns\n\n"},
         {Pattern::stream, "\nOne-way streams\n\n"}};
     for (const auto& [pattern, heading] : parts)
-        if (const std::string rows = table(result, pattern); !rows.empty())
+        if (const std::string rows = table(result, pattern, width); !rows.empty())
             text += heading + rows;
     return text + "\n" + sentences(result);
 }

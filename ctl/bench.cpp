@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// sockaccelctl bench: what acceleration gains on this host, now, by the daemon that runs.
 //
 // Three pairs of processes: plain TCP and accelerated TCP, each in a cgroup of its own, and
 // AF_UNIX. The daemon that runs is asked to hold a rule for the second cgroup, which ends with this
 // program, however that ends. So what is measured is that daemon, with its limits, and no file is
 // touched.
-#include "bench.hpp"
-
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +16,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <limits>
+#include <memory>
 #include <optional>
 #include <thread>
 
@@ -23,7 +25,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include "bus_address.hpp"
 #include "client.hpp"
+#include "commands.hpp"
 #include "compare.hpp"
 #include "event_loop.hpp"
 #include "transient_cgroup.hpp"
@@ -35,6 +39,13 @@ using bench::Comparison;
 using bench::Way;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+
+struct BenchOptions {
+    bool is_quick = false;
+    unsigned repeat = 0;  // 0: the usual number
+    std::string sizes;    // "": the usual ones
+    std::string plot;     // a file to draw; "": none
+};
 
 constexpr unsigned kRepeat = 7, kQuickRepeat = 3, kMostRepeat = 1000;
 constexpr milliseconds kSample{150}, kQuickSample{100};
@@ -336,28 +347,15 @@ class Measurement {
     bench::Result result_;
 };
 
-}  // namespace
-
-void add_bench_options(CLI::App& subcommand, BenchOptions& options) {
-    subcommand.add_flag("--quick", options.is_quick, "a few sizes, in seconds");
-    subcommand.add_option("--repeat", options.repeat, "how often each is measured, in turns")
-        ->type_name("TIMES")
-        ->check(CLI::Range(1U, kMostRepeat));
-    subcommand
-        .add_option("--sizes", options.sizes,
-                    "messages of these sizes, in both patterns, such as 64,4KiB,1MiB")
-        ->type_name("SIZES");
-    subcommand.add_option("--plot", options.plot, "draw the result: FILE.svg or FILE.png")
-        ->type_name("FILE");
-    subcommand.footer(
-        "It takes about a minute, and both a CPU and memory bandwidth; --quick ten seconds.\n"
-        "Examples:\n"
-        "  sockaccelctl bench\n"
-        "  sockaccelctl bench --quick --plot bench.svg\n"
-        "  sockaccelctl bench --sizes 100,2KiB --repeat 30 --json");
+// Of the terminal; else there is no limit.
+std::size_t line_width() {
+    winsize size{};
+    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return std::numeric_limits<std::size_t>::max();
+    return size.ws_col;
 }
 
-int bench(const BusAddress& bus, const BenchOptions& options, bool is_json) {
+int measure(const Common& common, const BenchOptions& options) {
     std::optional<Plot> plot;
     if (!options.plot.empty())
         plot.emplace(options.plot);
@@ -366,8 +364,8 @@ int bench(const BusAddress& bus, const BenchOptions& options, bool is_json) {
     for (const int signal : {SIGINT, SIGTERM})
         ::sigaction(signal, &act, nullptr);
     try {
-        const bench::Result result = Measurement(bus, options).run();
-        std::fputs((is_json ? json_of(result) : text_of(result)).c_str(), stdout);
+        const bench::Result result = Measurement(BusAddress::parse(common.bus), options).run();
+        print(common.is_json ? json_of(result) : text_of(result, line_width()));
         if (plot)
             plot->draw(result);
         return EXIT_SUCCESS;
@@ -376,5 +374,28 @@ int bench(const BusAddress& bus, const BenchOptions& options, bool is_json) {
         return kInterrupted;
     }
 }
+
+Run declare(CLI::App& app, const Common& common) {
+    const auto options = std::make_shared<BenchOptions>();
+    app.add_flag("--quick", options->is_quick, "a few sizes, in ten seconds");
+    app.add_option("--repeat", options->repeat, "how often each is measured, in turns")
+        ->type_name("TIMES")
+        ->check(CLI::Range(1U, kMostRepeat));
+    app.add_option("--sizes", options->sizes,
+                   "messages of these sizes, in both patterns, such as 64,4KiB,1MiB")
+        ->type_name("SIZES");
+    app.add_option("--plot", options->plot, "draw the result: FILE.svg or FILE.png")
+        ->type_name("FILE");
+    return [options, &common] { return measure(common, *options); };
+}
+
+}  // namespace
+
+const Command bench_command{
+    "bench", "measure what acceleration gains on this host, now (root)",
+    "sockaccelctl bench\tabout a minute\n"
+    "sockaccelctl bench --quick --plot bench.svg\tten seconds, and a picture\n"
+    "sockaccelctl bench --sizes 100,2KiB --repeat 30 --json\tmessages as yours are\n",
+    declare};
 
 }  // namespace sockaccel::ctl

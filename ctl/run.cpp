@@ -12,11 +12,14 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <optional>
 
 #include <CLI/CLI.hpp>
 
+#include "bus_address.hpp"
 #include "client.hpp"
+#include "commands.hpp"
 #include "fd.hpp"
 #include "quantity.hpp"
 #include "run_rules.hpp"
@@ -275,5 +278,19 @@ int run(const BusAddress& bus, const RunOptions& options) {
     }
     return end_like(status);
 }
+
+namespace {
+
+Run declare(CLI::App& app, const Common& common) {
+    const auto options = std::make_shared<RunOptions>();
+    add_run_options(app, *options);
+    return [options, &common] { return run(BusAddress::parse(common.bus), *options); };
+}
+
+}  // namespace
+
+const Command run_command{"run",
+                          "run a command, accelerated for as long as it runs (root, or by polkit)",
+                          "", declare, kFailed};
 
 }  // namespace sockaccel::ctl
