@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "limit_watch.hpp"
 #include "utf8.hpp"
 
 namespace sockaccel {
@@ -162,6 +163,11 @@ void Metrics::add_service(Exposition& text) {
         .sample({}, totals.budget_bytes);
     Family(text, "counter", "sockaccel_halves_expired", "", "Ends whose other end was not covered.")
         .sample({}, totals.halves_expired);
+    Family limits(text, "counter", "sockaccel_limit_hits", "",
+                  "How often a limit was met, by the limits of sockaccel(7).");
+    for (std::size_t index = 0; index < totals.limit_hits.size(); ++index)
+        limits.sample({{"limit", std::string(name_of(static_cast<Limit>(index)))}},
+                      totals.limit_hits[index]);
     Family(text, "gauge", "sockaccel_foreign_programs", "",
            "BPF programs of others on the same connections, at the last look.")
         .sample({}, std::uint64_t{engine_.foreign_seen()});
