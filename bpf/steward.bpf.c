@@ -1009,14 +1009,17 @@ SEC("iter/bpf_sk_storage_map")
 int sa_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
 	struct sock *sk = ctx->sk;
-	struct sa_end *end = ctx->value;
 	struct sa_pair *pair;
+	struct sa_end *end;
 	struct {
 		__u64 queued_bytes;
 		__u32 pair_state, pair_reason;
 	} tail = {};
 
-	if (!sk || !end || !is_there(sk, end))
+	if (!sk)
+		return 0;
+	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
+	if (!end || !is_there(sk, end))
 		return 0;
 	tail.queued_bytes = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
 	pair = pair_at(end->slot, end->slot_generation);
