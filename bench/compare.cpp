@@ -15,8 +15,9 @@
 namespace sockaccel::bench {
 namespace {
 
-constexpr double kHair = 0.02;       // a smaller difference does not matter
-constexpr double kAgreement = 0.10;  // around 1: what turns may differ by and still say "none"
+constexpr std::size_t kFewestTurns = 3;  // fewer say nothing
+constexpr double kHair = 0.02;           // a smaller difference does not matter
+constexpr double kAgreement = 0.10;      // around 1: what turns may differ by and still say "none"
 
 template <typename Value>
 Spread spread_by(const std::vector<Sample>& samples, Value value) {
@@ -107,6 +108,8 @@ double Comparison::p99(Way way) const {
 }
 
 Verdict Comparison::verdict() const {
+    if (of(Way::accelerated).size() < kFewestTurns)
+        return Verdict::unsure;
     const Spread spread = ratio(Way::accelerated);
     if (spread.low > 1 + kHair)
         return Verdict::gain;

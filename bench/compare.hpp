@@ -29,7 +29,7 @@ enum class Verdict {
     gain,    // faster in three of four turns, and not by a hair
     none,    // no difference that matters
     loss,    // slower in three of four turns
-    unsure,  // the turns do not agree
+    unsure,  // the turns do not agree, or are fewer than three
 };
 [[nodiscard]] std::string_view to_string(Verdict verdict);
 
