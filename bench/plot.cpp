@@ -17,7 +17,7 @@ namespace {
 
 constexpr double kWidth = 1120, kHeight = 560;
 constexpr double kTop = 96, kBottom = 440;  // of the plots
-constexpr double kLeft = 70, kGap = 70, kRight = 24;
+constexpr double kLeft = 70, kGap = 70, kRight = 24, kInset = 20;
 constexpr const char* kAccelerated = "#0a6ab6";  // blue and orange: told apart by everybody
 constexpr const char* kUnix = "#d9820f";
 constexpr double kTicks[] = {0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 32};
@@ -144,8 +144,11 @@ void draw_column(Picture& picture, const Scale& scale, double x, const Compariso
     const bool is_enrolled = comparison.state == "enrolled";
     draw_value(picture, scale, x + 12, comparison.ratio(Way::unix_socket), kUnix, true);
     draw_value(picture, scale, x - 10, accelerated, kAccelerated, is_enrolled);
-    picture.text(x - 18, scale.y(accelerated.median) + 4, fmt::format("{:.2f}", accelerated.median),
-                 fmt::format("text-anchor=\"end\" fill=\"{}\" font-weight=\"bold\"", kAccelerated));
+    picture.text(
+        x - 18, scale.y(accelerated.median) + 4, fmt::format("{:.2f}", accelerated.median),
+        fmt::format("text-anchor=\"end\" fill=\"{}\" font-weight=\"bold\" paint-order=\"stroke\" "
+                    "stroke=\"white\" stroke-width=\"3\"",
+                    kAccelerated));
     const std::string middle = "text-anchor=\"middle\"";
     picture.text(x, kBottom + 20, short_size(comparison.what.bytes),
                  middle + " font-weight=\"bold\"");
@@ -167,9 +170,10 @@ void draw_part(Picture& picture, const Scale& scale, const Frame& frame, const R
                                             : "Request and response by turns, by size",
                  "text-anchor=\"middle\" font-size=\"15\" font-weight=\"bold\"");
     draw_grid(picture, scale, frame);
-    const double step = (frame.right - frame.left) / static_cast<double>(shown.size());
+    const double left = frame.left + kInset;  // room for the first value
+    const double step = (frame.right - left) / static_cast<double>(shown.size());
     for (std::size_t i = 0; i < shown.size(); ++i)
-        draw_column(picture, scale, frame.left + step * (static_cast<double>(i) + 0.5), *shown[i]);
+        draw_column(picture, scale, left + step * (static_cast<double>(i) + 0.5), *shown[i]);
 }
 
 void draw_legend(Picture& picture, const Result& result) {
