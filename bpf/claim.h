@@ -216,10 +216,11 @@ static __always_inline void claim(const struct sa_end *end)
 static __always_inline bool was_evicted(struct sa_end *end, __u64 now)
 {
 	struct sa_pair *pair;
+	__u32 slot = end->slot; /* Linux 6.1 takes no iterator's value for a key */
 
-	if (end->slot == SA_NO_SLOT)
+	if (slot == SA_NO_SLOT)
 		return false;
-	pair = bpf_map_lookup_elem(&pairs, &end->slot);
+	pair = bpf_map_lookup_elem(&pairs, &slot);
 	if (pair && pair->generation == end->slot_generation)
 		return false;
 	end->reason = pair && pair->generation == end->slot_generation + 1 ? pair->reason

@@ -475,6 +475,17 @@ struct sa_report {
 	__u32 pair_reason;
 };
 
+/*
+ * How one connection is doing, as its client's end knows it. Small, as an iterator that has filled
+ * its buffer walks over all that it has visited to go on.
+ */
+struct sa_tally {
+	__u8 rule;
+	__u8 reason;
+	__u8 pair_state; /* enum sa_pair_state */
+	__u8 pair_reason;
+};
+
 /* One BPF program of the host, anybody's. */
 struct sa_program {
 	__u32 id;

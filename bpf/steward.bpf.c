@@ -14,6 +14,8 @@
  *
  * sa_list: over all covered ends; what `Connections` shows.
  *
+ * sa_count: the same, of a connection only how it is doing.
+ *
  * sa_learn: over a socket of the daemon's own; what an ordinary socket looks like.
  *
  * The visited socket is neither locked nor referenced: its memory may become another connection's
@@ -1007,6 +1009,16 @@ int sa_leave(struct bpf_iter__bpf_map_elem *ctx)
 /* --- reports
  * ----------------------------------------------------------------------------------------- */
 
+/* `end` is the visited socket's; it is of a connection that can be shown. */
+static __always_inline bool is_there(struct sock *sk, struct sa_end *end)
+{
+	if (!(end->matched || SA_IS_UNPAIRED(end->reason)))
+		return false;
+	was_evicted(end, bpf_ktime_get_ns());
+	/* else it has ended, its program only keeps the socket */
+	return end->slot != SA_NO_SLOT || BPF_CORE_READ(sk, __sk_common.skc_state) != BPF_TCP_CLOSE;
+}
+
 /* The ends of one that is not proven may be strangers: neither sees the other's. */
 static __always_inline bool is_shown(const struct sa_end *end)
 {
@@ -1032,11 +1044,8 @@ int sa_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!sk)
 		return 0;
 	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
-	if (!end || !(end->matched || SA_IS_UNPAIRED(end->reason)))
+	if (!end || !is_there(sk, end))
 		return 0;
-	was_evicted(end, bpf_ktime_get_ns());
-	if (end->slot == SA_NO_SLOT && BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_CLOSE)
-		return 0; /* it has ended, its program only keeps the socket */
 	tail.queued_bytes = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
 	pair = pair_at(end->slot, end->slot_generation);
 	if (pair) {
@@ -1055,6 +1064,28 @@ int sa_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 		return 0; /* the same is said at the visit of its other end */
 	bpf_seq_write(ctx->meta->seq, end, sizeof(*end));
 	bpf_seq_write(ctx->meta->seq, &tail, sizeof(tail));
+	return 0;
+}
+
+/* Touches as little memory as it can: with many connections none of it is in the cache. */
+SEC("iter/bpf_sk_storage_map")
+int sa_count(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+	struct sa_end *end = ctx->value;
+	struct sa_tally tally = {};
+	struct sa_pair *pair;
+
+	if (!sk || !end || end->role != SA_CLIENT || !is_there(sk, end))
+		return 0;
+	tally.rule = end->rule;
+	tally.reason = end->reason;
+	pair = pair_at(end->slot, end->slot_generation);
+	if (pair) {
+		tally.pair_state = pair->state;
+		tally.pair_reason = pair->reason;
+	}
+	bpf_seq_write(ctx->meta->seq, &tally, sizeof(tally));
 	return 0;
 }
 

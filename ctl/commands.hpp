@@ -19,7 +19,8 @@
     X(probe)                  \
     X(run)                    \
     X(observe)                \
-    X(suggest)
+    X(suggest)                \
+    X(bench)
 // clang-format on
 
 namespace sockaccel::ctl {

@@ -332,36 +332,51 @@ ConnectionEnd end_of(const sa_report& report) {
     return end;
 }
 
+Standing standing_of(const sa_tally& client) {
+    Standing standing;
+    standing.rule = rule_of(client.rule);
+    standing.reason = reason_of(client.reason);
+    switch (client.pair_state) {
+        case SA_FREE:
+            if (SA_IS_UNPAIRED(client.reason))
+                standing.state = ConnectionState::unpaired;
+            break;
+        case SA_JOINING:
+        case SA_OPENING:
+            standing.state = ConnectionState::opening;
+            standing.reason = SA_REASON_OPENING;
+            break;
+        case SA_LIVE:
+            standing.state = ConnectionState::enrolled;
+            standing.reason = SA_REASON_NONE;
+            break;
+        case SA_LEAVING:
+        case SA_DRAINING:
+            standing.state = ConnectionState::draining;
+            standing.reason = reason_of(client.pair_reason);
+            break;
+        case SA_ABANDONED:
+            standing.reason = SA_REASON_CLOSED;
+            break;
+        default:
+            break;
+    }
+    return standing;
+}
+
 Connection connection_of(const sa_report& client, const sa_report& server) {
     Connection connection;
     connection.rule = rule_of(client.end.rule);
     connection.age = now() - std::chrono::nanoseconds(client.end.claim.born_ns);
     connection.client = end_of(client);
     connection.server = end_of(server);
-    connection.reason = reason_of(client.end.reason);
-    if (SA_IS_UNPAIRED(client.end.reason) || SA_IS_UNPAIRED(server.end.reason))
+    const Standing standing =
+        standing_of({client.end.rule, static_cast<__u8>(client.end.reason),
+                     static_cast<__u8>(client.pair_state), static_cast<__u8>(client.pair_reason)});
+    connection.state = standing.state;
+    connection.reason = standing.reason;
+    if (client.pair_state == SA_FREE && SA_IS_UNPAIRED(server.end.reason))
         connection.state = ConnectionState::unpaired;
-    switch (client.pair_state) {
-        case SA_JOINING:
-        case SA_OPENING:
-            connection.state = ConnectionState::opening;
-            connection.reason = SA_REASON_OPENING;
-            break;
-        case SA_LIVE:
-            connection.state = ConnectionState::enrolled;
-            connection.reason = SA_REASON_NONE;
-            break;
-        case SA_LEAVING:
-        case SA_DRAINING:
-            connection.state = ConnectionState::draining;
-            connection.reason = reason_of(client.pair_reason);
-            break;
-        case SA_ABANDONED:
-            connection.reason = SA_REASON_CLOSED;
-            break;
-        default:
-            break;
-    }
     return connection;
 }
 
@@ -460,7 +475,7 @@ struct BpfDatapath::State {
     Skeleton skeleton;
     std::optional<Inheritance> inheritance;
     Witness witness{*skeleton->obj, store};
-    Link enrol, revisit, tend, list, learn, inventory;
+    Link enrol, revisit, tend, list, tally, learn, inventory;
     Ring ring;
     bool pass_wanted = false;
     const std::function<void(const ConnectionEvent&)>* sink = nullptr;
@@ -495,6 +510,7 @@ BpfDatapath::State::State(const Limits& limits, std::filesystem::path cgroup_roo
     revisit = iterate(programs.sa_revisit, maps.ends);
     tend = iterate(programs.sa_tend, maps.once);
     list = iterate(programs.sa_list, maps.ends);
+    tally = iterate(programs.sa_count, maps.ends);
     learn = iterate(programs.sa_learn, maps.own_sockets);
     inventory = owned(bpf_program__attach_iter(programs.sa_inventory, nullptr),
                       "attach the iterator sa_inventory");
@@ -942,6 +958,17 @@ Listing BpfDatapath::connections(Which which, std::uint32_t most,
     if (count > most && count > listing.connections.size())
         listing.omitted = static_cast<std::uint32_t>(count - listing.connections.size());
     return listing;
+}
+
+Census BpfDatapath::census() {
+    const std::string bytes = run(state_->tally, "count the connections");
+    Census census;
+    for (std::size_t at = 0; at + sizeof(sa_tally) <= bytes.size(); at += sizeof(sa_tally)) {
+        sa_tally one{};
+        std::memcpy(&one, bytes.data() + at, sizeof one);
+        ++census[standing_of(one)];
+    }
+    return census;
 }
 
 RuleCounters BpfDatapath::counters(RuleId rule) {

@@ -36,6 +36,7 @@ class BpfDatapath final : public Datapath {
     void want_events(bool wanted) override;
     [[nodiscard]] Listing connections(Which which, std::uint32_t most,
                                       std::optional<std::uint32_t> viewer) override;
+    [[nodiscard]] Census census() override;
     [[nodiscard]] RuleCounters counters(RuleId rule) override;
     [[nodiscard]] Totals totals() override;
     [[nodiscard]] Conversations conversations() override;

@@ -5,7 +5,9 @@
 
 #include <array>
 #include <chrono>
+#include <compare>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,6 +45,16 @@ struct ConnectionEnd {
     std::uint64_t queued_bytes = 0;  // received and not read yet
     EndCounters sent;
 };
+
+// How a connection is doing.
+struct Standing {
+    std::optional<RuleId> rule;
+    ConnectionState state = ConnectionState::paired;
+    Reason reason = SA_REASON_NONE;
+
+    auto operator<=>(const Standing&) const = default;
+};
+using Census = std::map<Standing, std::uint64_t>;  // connections that are doing so
 
 struct Connection {
     std::optional<RuleId> rule;

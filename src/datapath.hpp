@@ -95,6 +95,8 @@ class Datapath {
     enum class Which { all, in_table };  // the latter: enrolled or draining
     [[nodiscard]] virtual Listing connections(Which which, std::uint32_t most,
                                               std::optional<std::uint32_t> viewer) = 0;
+    // All of them, counted only.
+    [[nodiscard]] virtual Census census() = 0;
     [[nodiscard]] virtual RuleCounters counters(RuleId rule) = 0;
     [[nodiscard]] virtual Totals totals() = 0;
     // Of the rules that observe, since they are in force.

@@ -248,6 +248,7 @@ void Engine::pass() {
     const PassResult result =
         datapath_.pass(is_tested() ? Datapath::Pass::all : Datapath::Pass::pairs_only);
     last_pass_took_ = cpu_time() - begin;
+    pass_durations_.add(last_pass_took_);
     if (result.next)
         pass_at(*result.next);
     watch_limits();

@@ -15,6 +15,7 @@
 #include "datapath.hpp"
 #include "eligibility.hpp"
 #include "event_loop.hpp"
+#include "histogram.hpp"
 #include "limit_watch.hpp"
 #include "paused.hpp"
 #include "plan.hpp"
@@ -77,6 +78,7 @@ class Engine {
         return datapath_.connections(Datapath::Which::all, most, viewer);
     }
     [[nodiscard]] RuleCounters counters(const RuleStatus& rule);
+    [[nodiscard]] Census census() { return datapath_.census(); }
     [[nodiscard]] Totals totals() { return datapath_.totals(); }
     [[nodiscard]] Conversations conversations() { return datapath_.conversations(); }
     [[nodiscard]] bool witness_watches() { return datapath_.witness_watches(); }
@@ -87,6 +89,11 @@ class Engine {
     }
     [[nodiscard]] std::string cgroup_path(std::uint64_t id) const { return cgroups_.path_of(id); }
     [[nodiscard]] std::vector<std::string> problems() const;
+
+    // Programs of others, when they were last looked for.
+    [[nodiscard]] std::size_t foreign_seen() const { return told_foreign_.size(); }
+    // The CPU time of each pass until now.
+    [[nodiscard]] const Histogram& pass_durations() const { return pass_durations_; }
 
     // Paired, enrolled and left, while somebody listens; {} ends it.
     void listen(std::function<void(const ConnectionEvent&)> listener);
@@ -142,6 +149,7 @@ class Engine {
     std::function<void(const ConnectionEvent&)> listener_;
     std::function<void()> changed_;
     Instant last_pass_{}, last_pass_took_{};
+    Histogram pass_durations_;
     std::optional<Instant> next_pass_;  // none: the timer is disarmed
     RuleMask leaving_ = 0;              // ids no rule has now; their pairs are on their way out
     Source tree_source_, event_source_;

@@ -35,6 +35,7 @@
 #include "policy.hpp"
 #include "policy_source.hpp"
 #include "predecessor.hpp"
+#include "reloads.hpp"
 #include "self_test.hpp"
 #include "service_manager.hpp"
 #include "sockaccel.h"
@@ -193,11 +194,14 @@ int serve(const Options& options, FdStore& store) {
     Units units(loop, [&] { engine.take_units(units.found()); });
     put_in_force(engine, units, read.policy);
     Holds holds;
+    Reloads reloads;
 
     const auto reload = [&] {
-        EffectivePolicy fresh = options.policy.read_trusted();
-        std::vector<std::string> changes =
-            put_in_force(engine, units, holds.added_to(fresh.policy));
+        EffectivePolicy fresh;
+        std::vector<std::string> changes = reloads.count([&] {
+            fresh = options.policy.read_trusted();
+            return put_in_force(engine, units, holds.added_to(fresh.policy));
+        });
         read = std::move(fresh);
         log_changes(options.policy, changes);
         tell_service_manager(engine, serves_metrics);
@@ -244,6 +248,7 @@ int serve(const Options& options, FdStore& store) {
         }
     };
     std::optional<Manager> manager;
+    Metrics metrics_text(loop, engine, reloads, SOCKACCEL_VERSION, kernel_release());
     std::optional<MetricsServer> metrics;
     std::optional<IdleExit> idle_exit;
     const auto notice = [&] {
@@ -274,7 +279,7 @@ int serve(const Options& options, FdStore& store) {
     if (serves_metrics)
         metrics.emplace(
             loop, std::move(listeners),
-            [&] { return open_metrics(engine, SOCKACCEL_VERSION, kernel_release()); }, notice);
+            [&](TextFormat format) { return metrics_text.text(format); }, notice);
 
     const auto is_needed = [&] {
         return !engine.policy().rules.empty() || self_test.runs() ||

@@ -20,7 +20,6 @@
 
 #include "destroy.hpp"
 #include "log.hpp"
-#include "metrics.hpp"
 
 namespace sockaccel {
 namespace {
@@ -60,8 +59,8 @@ struct MetricsServer::State {
         Source source;                                   // runs that
     };
 
-    State(EventLoop& its_loop, std::vector<Fd> sockets, std::function<std::string()> its_content,
-          std::function<void()> its_noticed)
+    State(EventLoop& its_loop, std::vector<Fd> sockets,
+          std::function<std::string(TextFormat)> its_content, std::function<void()> its_noticed)
         : loop(its_loop),
           content(std::move(its_content)),
           noticed(std::move(its_noticed)),
@@ -123,11 +122,22 @@ struct MetricsServer::State {
             return queue(MHD_HTTP_METHOD_NOT_ALLOWED, make_response("only GET and HEAD\n", kText));
         if (url != "/metrics")
             return queue(MHD_HTTP_NOT_FOUND, make_response("see /metrics\n", kText));
-        if (made.empty() || now() > made_at + kContentAge) {
-            made = content();
-            made_at = now();
+        const char* accept =
+            MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+        const TextFormat format = wanted_format(accept == nullptr ? "" : accept);
+        const Response response = make_response(fresh(format), content_type(format));
+        if (response)
+            MHD_add_response_header(response.get(), MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT);
+        return queue(MHD_HTTP_OK, response);
+    }
+
+    const std::string& fresh(TextFormat format) {
+        Made& answer = made[format];
+        if (answer.text.empty() || now() > answer.at + kContentAge) {
+            answer.text = content(format);
+            answer.at = now();
         }
-        return queue(MHD_HTTP_OK, make_response(made, kOpenMetricsType));
+        return answer.text;
     }
 
     static void notice_client(void* self, MHD_Connection* connection, void**,
@@ -169,17 +179,21 @@ struct MetricsServer::State {
     }
 
     EventLoop& loop;
-    std::function<std::string()> content;
+    std::function<std::string(TextFormat)> content;
     std::function<void()> noticed;
-    std::string made;  // the last answer
-    std::chrono::nanoseconds made_at{};
+    struct Made {
+        std::string text;
+        std::chrono::nanoseconds at{};
+    };
+    std::map<TextFormat, Made> made;                                // the last answers
     std::map<MHD_Connection*, std::chrono::nanoseconds> deadlines;  // of those that are connected
     Timer patience;
     std::vector<Listener> listeners;  // last: their end calls notice_client
 };
 
 MetricsServer::MetricsServer(EventLoop& loop, std::vector<Fd> listeners,
-                             std::function<std::string()> content, std::function<void()> noticed)
+                             std::function<std::string(TextFormat)> content,
+                             std::function<void()> noticed)
     : state_(std::make_unique<State>(loop, std::move(listeners), std::move(content),
                                      std::move(noticed))) {}
 

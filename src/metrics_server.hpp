@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "event_loop.hpp"
+#include "exposition.hpp"
 #include "fd.hpp"
 
 namespace sockaccel {
@@ -16,10 +17,10 @@ namespace sockaccel {
 class MetricsServer {
   public:
     // `listeners` are stream sockets that listen, AF_UNIX or TCP. `content` makes the answer, four
-    // times a second at most. `noticed` is called whenever a client has come, gone or asked. Throws
-    // std::runtime_error.
-    MetricsServer(EventLoop& loop, std::vector<Fd> listeners, std::function<std::string()> content,
-                  std::function<void()> noticed);
+    // times a second at most in each format. `noticed` is called whenever a client has come, gone
+    // or asked. Throws std::runtime_error.
+    MetricsServer(EventLoop& loop, std::vector<Fd> listeners,
+                  std::function<std::string(TextFormat)> content, std::function<void()> noticed);
     ~MetricsServer();
     MetricsServer(const MetricsServer&) = delete;
     MetricsServer& operator=(const MetricsServer&) = delete;

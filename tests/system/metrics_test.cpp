@@ -3,11 +3,16 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <fstream>
 #include <map>
 #include <thread>
@@ -30,7 +35,8 @@ for family in text_string_to_metric_families(sys.stdin.read()):
         sys.exit(f"{family.name} is not ours")
     for sample in family.samples:
         labels = ",".join(f"{name}={sample.labels[name]}" for name in sorted(sample.labels))
-        print(f"{sample.name}{{{labels}}} {int(sample.value)}")
+        if sample.value == int(sample.value):
+            print(f"{sample.name}{{{labels}}} {int(sample.value)}")
 )";
 
 using Samples = std::map<std::string, std::uint64_t>;
@@ -127,6 +133,75 @@ TEST_F(Metrics, AnAnswerNamesItsTypeAndOtherRequestsAreErrors) {
     const Outcome post =
         curl({"--unix-socket", kSocket, "--data", "x", "http://localhost/metrics"});
     EXPECT_NE(post.error.find("405"), std::string::npos) << post.error;
+}
+
+TEST_F(Metrics, WhoAsksForPlainTextGetsThatOfPrometheusWhichPromtoolTakes) {
+    write_policy(rule("pair", {"system.slice/client.service"}));
+    systemctl({"start", kSocketUnit});
+    const Outcome answer = curl({"--unix-socket", kSocket, "--include", "--header",
+                                 "Accept: text/plain", "http://localhost/metrics"});
+    EXPECT_NE(answer.output.find("Content-Type: text/plain; version=0.0.4; charset=utf-8"),
+              std::string::npos)
+        << answer.output << answer.error;
+    EXPECT_NE(answer.output.find("Vary: Accept"), std::string::npos);
+    EXPECT_EQ(succeed({"sh", "-c",
+                       "curl --silent --fail --unix-socket \"$0\" --header 'Accept: text/plain' "
+                       "http://localhost/metrics | promtool check metrics 2>&1",
+                       kSocket}),
+              "");
+}
+
+// A process that has all descriptors of this one, for more of them than one process may have.
+class Keeper {
+  public:
+    Keeper() : pid_(check(::fork(), "make a process")) {
+        if (pid_ == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            for (;;)
+                ::pause();
+        }
+    }
+    ~Keeper() {
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+    }
+    Keeper(const Keeper&) = delete;
+    Keeper& operator=(const Keeper&) = delete;
+
+  private:
+    pid_t pid_;
+};
+
+// The least of several: others use this machine, too. An answer is made anew after 250 ms.
+TEST_F(Metrics, AScrapeOfTenThousandConnectionsTakesLessThanFiveMilliseconds) {
+    constexpr std::size_t kConnections = 10000;
+    start_unit("client.service");
+    start_unit("server.service");
+    write_policy(rule("pair", {"system.slice/client.service", "system.slice/server.service"}));
+    systemctl({"start", kSocketUnit});
+    EXPECT_EQ(scrape().at("sockaccel_rule_connections{rule=pair,state=paired}"), 0U);
+    const Listener listener(
+        {.client = place_of("client.service"), .server = place_of("server.service")});
+    std::vector<TcpPair> pairs = listener.connect(kConnections / 2);
+    const Keeper keeper;
+    pairs.clear();
+    pairs = listener.connect(kConnections / 2);
+    double least = 1000;  // seconds
+    for (int turn = 0; turn < 10; ++turn) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(300));
+        const Outcome outcome = curl({"--output", "/dev/null", "--write-out", "%{time_total}",
+                                      "--unix-socket", kSocket, "http://localhost/metrics"});
+        ASSERT_EQ(outcome.status, 0) << outcome.error;
+        least = std::min(least, std::stod(outcome.output));
+    }
+    EXPECT_LT(least, 0.005 * slowness());
+    const Samples samples = scrape();
+    EXPECT_EQ(samples.at("sockaccel_rule_connections{rule=pair,state=paired}"), kConnections);
+    std::uint64_t not_enrolled = 0;
+    for (const auto& [name, value] : samples)
+        if (name.starts_with("sockaccel_rule_not_enrolled{"))
+            not_enrolled += value;
+    EXPECT_EQ(not_enrolled, kConnections);
 }
 
 TEST_F(Metrics, ADropInAddsATcpPort) {

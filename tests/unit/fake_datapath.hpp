@@ -41,6 +41,7 @@ class FakeDatapath : public Datapath {
     std::vector<std::string> problems;  // what set_membership() returns
     std::string failing;                // the next call that begins so fails with EPERM
     std::vector<Connection> known_connections;
+    Census known_census;
     std::map<RuleId, RuleCounters> known_counters;
     Totals known_totals;
     Conversations known_conversations;
@@ -129,6 +130,7 @@ class FakeDatapath : public Datapath {
         }
         return listing;
     }
+    [[nodiscard]] Census census() override { return known_census; }
     [[nodiscard]] RuleCounters counters(RuleId rule) override { return known_counters[rule]; }
     [[nodiscard]] Totals totals() override { return known_totals; }
     [[nodiscard]] Conversations conversations() override { return known_conversations; }

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Ways to connect, compared: all of them run in turn, again and again, so that what else goes on
+// the machine meets all alike. Only the ratios within one turn count.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "case.hpp"
+#include "station.hpp"
+
+namespace sockaccel::bench {
+
+enum class Way { plain, accelerated, unix_socket };
+inline constexpr std::array kWays = {Way::plain, Way::accelerated, Way::unix_socket};
+[[nodiscard]] std::string_view to_string(Way way);  // "plain", "accelerated", "unix"
+
+// Median, and what half of the values are between.
+struct Spread {
+    double median = 0, low = 0, high = 0;
+};
+[[nodiscard]] Spread spread_of(std::vector<double> values);
+
+enum class Verdict {
+    gain,    // faster in three of four turns, and not by a hair
+    none,    // no difference that matters
+    loss,    // slower in three of four turns
+    unsure,  // the turns do not agree, or are fewer than three
+};
+[[nodiscard]] std::string_view to_string(Verdict verdict);
+
+// One case, measured in all ways.
+struct Comparison {
+    Case what;
+    std::array<std::vector<Sample>, kWays.size()> samples;  // by way; as many of each
+    // Of the accelerated way: how it stood at the end, and why not otherwise; what part of its
+    // bytes was redirected.
+    std::string state, reason, reason_text;
+    double redirected = 0;
+
+    [[nodiscard]] const std::vector<Sample>& of(Way way) const {
+        return samples[static_cast<std::size_t>(way)];
+    }
+    [[nodiscard]] Spread rate(Way way) const;   // per second
+    [[nodiscard]] Spread ratio(Way way) const;  // of the rates, to plain TCP's
+    [[nodiscard]] Spread cpu(Way way) const;    // seconds for a transaction, or for a byte
+    [[nodiscard]] double p50(Way way) const;    // seconds; medians
+    [[nodiscard]] double p99(Way way) const;
+    [[nodiscard]] Verdict verdict() const;
+};
+
+// The stations, by way; each has a connection for each case.
+using Stations = std::array<Station*, kWays.size()>;
+
+// Each case once in each way: `turn` decides who is first.
+void take_turn(const Stations& stations, std::size_t connection, Comparison& comparison,
+               std::size_t turn, std::chrono::milliseconds duration,
+               const std::function<void(Way)>& before, const std::function<void(Way)>& after);
+
+struct Host {
+    std::string version, kernel, machine, date;
+    unsigned cpus = 0;
+};
+[[nodiscard]] Host this_host(const std::string& version);
+
+struct Result {
+    Host host;
+    unsigned repeat = 0;
+    std::chrono::milliseconds sample{};
+    std::vector<Comparison> comparisons;
+};
+
+// Tables, and then in words where there is a gain and where there is none. A table that is wider
+// than this goes without what matters least.
+[[nodiscard]] std::string text_of(const Result& result, std::size_t width);
+[[nodiscard]] std::string json_of(const Result& result);
+// An SVG picture.
+[[nodiscard]] std::string svg_of(const Result& result);
+
+// "64B", "4KiB"; "12.3k".
+[[nodiscard]] std::string short_size(std::size_t bytes);
+[[nodiscard]] std::string short_number(double value);
+[[nodiscard]] std::string short_rate(const Comparison& comparison, Way way);
+
+}  // namespace sockaccel::bench
