@@ -149,6 +149,17 @@ static __always_inline void tell_paired(struct sa_half *half, const struct sa_ke
 		bpf_ringbuf_output(&events, &event, sizeof(event), 0);
 }
 
+/*
+ * A half is forgotten by a pass. Usually the other end's claim raises one; for a half that stays
+ * alone, one is raised here, which names the time of the next. While that is to come, nobody is
+ * woken.
+ */
+static __always_inline void ask_for_expiry(void)
+{
+	if (!control.expiry_due && !__sync_lock_test_and_set(&control.expiry_due, 1))
+		raise_work();
+}
+
 /* Puts this end's claim into the table, and pairs it if the other end's is there. */
 static __always_inline void claim(const struct sa_end *end)
 {
@@ -157,7 +168,7 @@ static __always_inline void claim(const struct sa_end *end)
 	struct sa_claim *own, *peer;
 
 	if (half && !half->matched && half->claim[other].cookie &&
-	    end->claim.born_ns - half->claim[other].born_ns > SA_HALF_LIFE_NS) {
+	    (__s64)(end->claim.born_ns - half->claim[other].born_ns) > (__s64)SA_HALF_LIFE_NS) {
 		bpf_map_delete_elem(&halves, &end->key); /* too old to be this connection's */
 		half = NULL;
 	}
@@ -177,8 +188,10 @@ static __always_inline void claim(const struct sa_end *end)
 		return;
 	}
 	*own = end->claim;
-	if (!peer->cookie)
+	if (!peer->cookie) {
+		ask_for_expiry();
 		return;
+	}
 	half->next_look_ns = end->claim.born_ns + SA_MIN_AGE_NS;
 	if (!decide(half))
 		half->generation = generation_now() - 1; /* the steward decides */

@@ -13,6 +13,7 @@
  * with, so the gate itself is behind a PROG_ARRAY: the kernel clears that when the daemon is gone,
  * and from then on all is TCP.
  */
+#include "memory.h"
 #include "socket.h"
 
 struct verdict {
@@ -24,8 +25,6 @@ struct verdict {
 	bool is_queue_empty;
 	__u64 queued; /* bytes that the receiver has not read */
 };
-
-extern const void tcp_memory_pressure __ksym __weak;
 
 /* What may change at any time is asked for each message. */
 static __always_inline __u32 own_obstacle(struct tcp_sock *own)
@@ -47,24 +46,45 @@ static __always_inline __u32 own_obstacle(struct tcp_sock *own)
 	return SA_REASON_NONE;
 }
 
-/* By the kernel's own signs: of all TCP sockets, and of the receiver's memory cgroup (v1 and v2).
- */
-static __always_inline bool is_memory_short(struct sock *peer)
+/* Of all TCP sockets together. By the socket, as not every kernel tells the address of the
+ * variable. */
+static __always_inline bool is_tcp_memory_short(struct sock *sk)
 {
-	struct mem_cgroup *memcg = BPF_CORE_READ(peer, sk_memcg);
+	unsigned long *since = BPF_CORE_READ(sk, __sk_common.skc_prot, memory_pressure);
 	unsigned long pressure = 0;
 
-	if (&tcp_memory_pressure)
-		bpf_probe_read_kernel(&pressure, sizeof(pressure), &tcp_memory_pressure);
-	if (pressure)
-		return true;
+	if (since)
+		bpf_probe_read_kernel(&pressure, sizeof(pressure), since);
+	return pressure;
+}
+
+/*
+ * What is redirected is charged to the receiver's memory cgroup (sk_rmem_schedule in
+ * bpf_tcp_ingress), as TCP's queue is. Where there is no room, TCP shrinks its window, but a
+ * redirect fails the send with ENOMEM, after it has tried to reclaim there (GFP_KERNEL: it is made
+ * by the sender, not in softirq). So it must not come to that, and the kernel's own signs of
+ * pressure come only afterwards.
+ */
+static __always_inline bool is_cgroup_memory_short(struct sock *peer, __u32 size)
+{
+	struct mem_cgroup *memcg = BPF_CORE_READ(peer, sk_memcg);
+	struct page_counter *counter;
+
 	if (!memcg)
 		return false;
 	if (bpf_core_field_exists(memcg->tcpmem_pressure) && BPF_CORE_READ(memcg, tcpmem_pressure))
 		return true;
 	/* Until when, in jiffies: mem_cgroup_under_socket_pressure(). */
-	return bpf_core_field_exists(memcg->socket_pressure) &&
-	       (__s64)(bpf_jiffies64() - BPF_CORE_READ(memcg, socket_pressure)) < 0;
+	if (bpf_core_field_exists(memcg->socket_pressure) &&
+	    (__s64)(bpf_jiffies64() - BPF_CORE_READ(memcg, socket_pressure)) < 0)
+		return true;
+	if (BPF_CORE_READ(peer, sk_forward_alloc) >= (int)size)
+		return false; /* charged already */
+	counter = (void *)memcg + bpf_core_field_offset(struct mem_cgroup, memory);
+	/* With cgroup v1 sockets have a counter of their own, or no memory cgroup. */
+	if (bpf_core_field_exists(memcg->tcpmem) && BPF_CORE_READ(memcg, tcpmem_active))
+		counter = (void *)memcg + bpf_core_field_offset(struct mem_cgroup, tcpmem);
+	return !has_pages(counter, size / SA_PAGE_BYTES + SA_SPARE_PAGES);
 }
 
 static __always_inline __u32 peer_obstacle(struct sock *peer)
@@ -128,8 +148,15 @@ static __always_inline bool charge(struct sa_side *side, __u64 needed)
 	if (wanted > held && used + (wanted - held) > control.budget_bytes) {
 		__sync_fetch_and_add(&control.budget_used_bytes, held - wanted);
 		control.pressure = 1;
+		note_limit(SA_LIMIT_MEMORY);
 		raise_work();
 		return false;
+	}
+	/* Ends keep a share when all is read: of many idle ones it is taken back before it is
+	 * missed. */
+	if (wanted > held && used > control.budget_bytes / 4 * 3 && !control.pressure) {
+		control.pressure = 1;
+		raise_work();
 	}
 	if (__sync_val_compare_and_swap(&side->charged_bytes, held, wanted) != held) {
 		__sync_fetch_and_add(&control.budget_used_bytes, held - wanted);
@@ -138,18 +165,46 @@ static __always_inline bool charge(struct sa_side *side, __u64 needed)
 	return true;
 }
 
-static __always_inline __u32 room(struct verdict *v)
+/*
+ * TCP drops segments while more than sk_rcvbuf waits, and the reader would get them with the
+ * time-out of a retransmission. A buffer whose size the program has not set grows with what waits
+ * (tcp_clamp_window). Of one that it has set, what is redirected leaves room for all that TCP may
+ * send, and for a quarter of that in headers.
+ */
+static __always_inline __u64 queue_limit(const struct verdict *v)
 {
 	struct sa_rule *rule = &control.rules[v->pair->rule & (SA_MAX_RULES - 1)];
+	struct sock *peer = v->peer;
+	struct tcp_sock *tp = (struct tcp_sock *)peer;
+	__u64 window, buffer;
+
+	if (!(BPF_CORE_READ_BITFIELD_PROBED(peer, sk_userlocks) & SOCK_RCVBUF_LOCK))
+		return rule->queue_bytes;
+	window = (__u32)(BPF_CORE_READ(tp, rcv_wup) + BPF_CORE_READ(tp, rcv_wnd) -
+			 BPF_CORE_READ(tp, rcv_nxt));
+	window += window / 4;
+	buffer = (__u32)BPF_CORE_READ(peer, sk_rcvbuf);
+	buffer = buffer > window ? buffer - window : 0;
+	return buffer < rule->queue_bytes ? buffer : rule->queue_bytes;
+}
+
+static __always_inline __u32 room(struct verdict *v)
+{
 	__u32 waiting;
 
-	if (v->queued + v->size > rule->queue_bytes)
+	if (v->queued + v->size > queue_limit(v))
 		return SA_REASON_QUEUE;
 	waiting = waiting_messages(v);
 	if (waiting >= SA_MAX_MESSAGES)
 		return SA_REASON_MESSAGES;
-	if (is_memory_short(v->peer))
+	if (is_tcp_memory_short(v->peer)) {
+		note_limit(SA_LIMIT_TCP_MEMORY);
 		return SA_REASON_PRESSURE;
+	}
+	if (is_cgroup_memory_short(v->peer, v->size)) {
+		note_limit(SA_LIMIT_CGROUP_MEMORY);
+		return SA_REASON_PRESSURE;
+	}
 	if (!charge(&v->pair->side[v->end->role & 1],
 		    v->queued + v->size + (__u64)(waiting + 1) * SA_MESSAGE_BYTES))
 		return SA_REASON_BUDGET;

@@ -167,6 +167,38 @@ static __always_inline void raise_work(void)
 	bpf_ringbuf_output(&work, &one, sizeof(one), BPF_RB_FORCE_WAKEUP);
 }
 
+/*
+ * A limit was met: the daemon counts on, and tells. It hears of it within a second, whoever else
+ * raises passes.
+ */
+static __always_inline void note_limit(__u32 limit)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	__sync_fetch_and_add(&control.limit_hits[limit], 1);
+	if (now - *(volatile __u64 *)&control.limit_raised_ns < SA_SEC)
+		return;
+	control.limit_raised_ns = now;
+	raise_work();
+}
+
+/* Is there no slot for one more pair? */
+static __always_inline bool is_full(void)
+{
+	return *(volatile __u32 *)&control.slots_busy >= *(volatile __u32 *)&control.max_pairs;
+}
+
+/*
+ * Is it of no use that those try again who found it full? They wait until a part is free: a single
+ * free slot would have all of them run for it.
+ */
+static __always_inline bool is_nearly_full(void)
+{
+	__u32 most = control.max_pairs;
+
+	return *(volatile __u32 *)&control.slots_busy + most / 64 >= most;
+}
+
 static __always_inline bool is_paused(__u32 rule)
 {
 	return *(volatile __u64 *)&control.paused_rules >> (rule & (SA_MAX_RULES - 1)) & 1;

@@ -8,6 +8,7 @@
  * may happen twice. They return 1 and never write ctx->reply: other people's programs share it.
  */
 #include "claim.h"
+#include "memory.h"
 #include "socket.h"
 
 struct sa_control control = {};
@@ -67,6 +68,10 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 	if (!find_rules(&claimed, cgroup, role))
 		return;
 
+	if (is_own_memory_short()) {
+		note_limit(SA_LIMIT_OWN_MEMORY);
+		return;
+	}
 	end = bpf_sk_storage_get(&ends, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!end)
 		return;
@@ -178,6 +183,7 @@ static __always_inline void claim_again(struct bpf_sock *sk, struct sa_end *end)
 		return;
 	if (!bpf_sk_storage_get(&candidates, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE))
 		return;
+	end->half_done = 0;
 	claim(end);
 	control.revisit = 1; /* for the other end, which may have no traffic of its own */
 }
@@ -216,6 +222,10 @@ static __always_inline void traffic_seen(struct bpf_sock_ops *ctx, struct bpf_so
 		return;
 	if (end->slot != SA_NO_SLOT) {
 		want_calls(ctx, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG, true);
+		return;
+	}
+	if (end->reason == SA_REASON_FULL && is_nearly_full()) {
+		end->cool_until_ns = now + SA_FULL_RETRY_NS;
 		return;
 	}
 	half = bpf_map_lookup_elem(&halves, &end->key);

@@ -30,30 +30,38 @@
  *   "map.programs"  a PROG_ARRAY. Without its element 0 all is TCP.
  *   "link.*"        the links to cgroups, whose programs wake readers until no pair remains.
  */
-#define SA_ABI 3
+#define SA_ABI 4
 
-#define SA_MAX_RULES	   64	 /* one bit each in a rule mask */
-#define SA_MAX_CGROUPS	   65536 /* cgroups that rules select */
-#define SA_MAX_NETWORKS	   8192	 /* prefixes of one generation of the policy */
-#define SA_MAX_PROOFS	   16384 /* (rule, cgroup, port) under proof */
-#define SA_CGROUP_DEPTH	   24	 /* ancestors that are looked at */
-#define SA_NO_SLOT	   0xffffffffu
-#define SA_MESSAGE_BYTES   1024 /* host budget charged per queued message beside its payload */
-#define SA_MAX_MESSAGES	   2048 /* redirected messages that may wait in one direction */
-#define SA_RING_SLOTS	   16	/* see sa_end.ring */
-#define SA_RING_STEP	   (SA_MAX_MESSAGES / SA_RING_SLOTS)
-#define SA_CHARGE_STEP	   4096	 /* host budget is taken in multiples of this */
+#define SA_MAX_RULES	 64    /* one bit each in a rule mask */
+#define SA_MAX_CGROUPS	 65536 /* cgroups that rules select */
+#define SA_MAX_NETWORKS	 8192  /* prefixes of one generation of the policy */
+#define SA_MAX_PROOFS	 16384 /* (rule, cgroup, port) under proof */
+#define SA_CGROUP_DEPTH	 24    /* ancestors that are looked at */
+#define SA_NO_SLOT	 0xffffffffu
+#define SA_EVERYBODY	 0xffffffffu
+#define SA_MESSAGE_BYTES 1024 /* host budget charged per queued message beside its payload */
+#define SA_MAX_MESSAGES	 2048 /* redirected messages that may wait in one direction */
+#define SA_RING_SLOTS	 16   /* see sa_end.ring */
+#define SA_RING_STEP	 (SA_MAX_MESSAGES / SA_RING_SLOTS)
+#define SA_CHARGE_STEP	 4096 /* host budget is taken in multiples of this */
+#define SA_PAGE_BYTES	 4096 /* the smallest page: more pages than there are at worst */
+/* Left free in a receiver's memory cgroup: twice what it charges at once. */
+#define SA_SPARE_PAGES 256
+/* Left for the daemon itself: beyond it no more connections are covered. */
+#define SA_OWN_SPARE_PAGES 8192
 #define SA_LARGE_WRITE	   32768 /* one-way traffic gains from writes of this size on */
 #define SA_SAMPLE_MESSAGES 256	 /* messages after which the gate judges a pair's pattern */
 
 #define SA_MS		       1000000ull
 #define SA_SEC		       1000000000ull
 #define SA_HALF_LIFE_NS	       (2 * SA_SEC)  /* an unmatched half is forgotten after this */
+#define SA_EXPIRY_STEP_NS      (250 * SA_MS) /* halves due within it are forgotten together */
 #define SA_MIN_AGE_NS	       (100 * SA_MS) /* a younger pair is not looked at */
 #define SA_PASS_INTERVAL_NS    (100 * SA_MS) /* the steward runs at most this often */
 #define SA_OPEN_DELAY_NS       (1 * SA_SEC)  /* from both ends inserted to the gate open */
 #define SA_JOIN_TIMEOUT_NS     (5 * SA_SEC)  /* one end in, the other not: out again after this */
 #define SA_LOOK_BACKOFF_MAX_NS (60 * SA_SEC)
+#define SA_FULL_RETRY_NS       (1 * SA_SEC) /* with no slot for it, a pair is not looked at so long */
 #define SA_LOSING_NS	       (10 * SA_SEC) /* a pattern that does not gain is borne this long */
 #define SA_COOL_DOWN_NS	       (60 * SA_SEC) /* after an eviction; doubles each time */
 #define SA_COOL_DOWN_MAX_SHIFT 6
@@ -136,6 +144,25 @@ enum sa_reason {
 /* Both ends are covered, but it is not proven that they are of one connection. */
 #define SA_IS_UNPAIRED(reason) ((reason) == SA_REASON_UNPROVEN || (reason) == SA_REASON_AMBIGUOUS)
 
+/*
+ * What the service or the host has only so much of. X(symbol, name): the name is what D-Bus and the
+ * CLI show; what is counted is said in src/limit_watch.cpp.
+ */
+#define SA_LIMITS(X)                                                                               \
+	X(CONNECTIONS, "connections")                                                              \
+	X(MEMORY, "memory")                                                                        \
+	X(HALVES, "halves")                                                                        \
+	X(TCP_MEMORY, "tcp-memory")                                                                \
+	X(CGROUP_MEMORY, "cgroup-memory")                                                          \
+	X(OWN_MEMORY, "own-memory")
+
+enum sa_limit {
+#define X(symbol, name) SA_LIMIT_##symbol,
+	SA_LIMITS(X)
+#undef X
+		SA_LIMIT_COUNT
+};
+
 enum sa_role { SA_CLIENT, SA_SERVER };
 
 enum sa_action { SA_ACCELERATE, SA_OBSERVE, SA_BYPASS };
@@ -196,13 +223,20 @@ struct sa_control {
 	__u32 slots_busy;  /* slots that are taken now */
 	__u32 candidates;  /* visited in the last pass that have to be visited again */
 	__u32 leaving;	   /* pairs that the last pass found draining */
-	__u32 reserved;
-	__u32 revisit;	/* look at all covered ends: the policy is another one, or an evicted end
-			   has traffic again and its other end has to be found */
-	__u32 pressure; /* the budget was refused: take back what is not needed */
+	__u32 expiry_due;  /* a pass is coming that looks at unmatched halves, or was asked for */
+	__u32 revisit;	   /* look at all covered ends: the policy is another one, or an evicted end
+			      has traffic again and its other end has to be found */
+	__u32 pressure;	   /* the budget was refused: take back what is not needed */
 	__u64 woken_wake_function; /* the kernel's address of it: how a reader asleep in recv() is
 				      told */
 	__u64 half_expired;	   /* covered ends whose other end was not covered, or not local */
+	__u64 limit_hits[SA_LIMIT_COUNT]; /* how often each was met; atomically, only ever grow */
+	__u64 limit_raised_ns;		  /* when a hit was last a reason to raise a pass */
+	__u64 list_share;		  /* sa_list: of 2^32 ends this many are written ... */
+	__u32 list_in_table;		  /* ... of those in the table of pairs only ... */
+	__u32 list_uid;			  /* ... that this user may see, or SA_EVERYBODY ... */
+	__u32 listed;	   /* ... and this many would have been with a share of all; ... */
+	__u32 list_hidden; /* ... so many are not this user's */
 	struct sa_rule rules[SA_MAX_RULES];
 };
 
@@ -264,13 +298,14 @@ struct sa_end {
 	__u64 netns;  /* network namespace cookie */
 	__u32 slot;   /* in the table of pairs; SA_NO_SLOT: not enrolled */
 	__u32 slot_generation;
-	__u32 matched; /* the other end was found */
+	__u32 matched;	/* the other end was found */
+	__u32 peer_uid; /* its owner, then; also if it is not proven */
 	__u8 role;
 	__u8 rule;
-	__u8 strikes; /* evictions because it did not gain */
-	__u8 reserved;
-	__u32 reason;				     /* enum sa_reason: why not enrolled */
-	__u64 cool_until_ns;			     /* traffic before is not looked at */
+	__u8 strikes;	     /* evictions because it did not gain */
+	__u8 half_done;	     /* since its last claim: what became of its half is known */
+	__u32 reason;	     /* enum sa_reason: why not enrolled */
+	__u64 cool_until_ns; /* traffic before is not looked at */
 	__u64 redirected_messages, redirected_bytes; /* sent by this end, while enrolled */
 	__u64 tcp_messages, tcp_bytes;
 	/*

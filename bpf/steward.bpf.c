@@ -265,14 +265,15 @@ static __always_inline bool take_slot(struct sa_half *half, const struct sa_key 
 	struct sa_pair *pair;
 	__u32 slot;
 
-	if (bpf_map_pop_elem(&free_slots, &slot)) {
-		if (control.slots_used >= control.max_pairs)
-			return false;
-		slot = control.slots_used++;
-	}
+	if (is_full())
+		return false;
+	if (bpf_map_pop_elem(&free_slots, &slot))
+		slot = control.slots_used;
 	pair = bpf_map_lookup_elem(&pairs, &slot);
 	if (!pair)
 		return false;
+	if (slot == control.slots_used)
+		control.slots_used++;
 	__builtin_memset(pair->side, 0, sizeof(pair->side));
 	for (int role = 0; role < 2; role++) {
 		pair->side[role].sk = half->claim[role].sk;
@@ -379,6 +380,8 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 		return;
 	}
 	if (error) {
+		if (error == -E2BIG)
+			note_limit(SA_LIMIT_CONNECTIONS);
 		pair->reason = error == -E2BIG ? SA_REASON_FULL : SA_REASON_INSERT;
 		return;
 	}
@@ -395,6 +398,7 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 	end->sample_messages = end->sample_bytes = end->sample_tcp = end->sample_peer_messages = 0;
 	end->samples = 0;
 	end->losing_since_ns = 0;
+	end->half_done = 1;
 	if (pair->inserted && pair->netns != end->netns)
 		pair->tracked_ns = now; /* there may be a firewall between them */
 	pair->netns = end->netns;
@@ -459,6 +463,34 @@ static __always_inline void forget(struct sock *sk)
 	bpf_sk_storage_delete(&ends, sk);
 }
 
+/*
+ * There is no slot for it. While that is so it shall cost nothing, and take no place in the table
+ * of halves from those that may find one: with traffic, and a slot, it claims again.
+ */
+static __always_inline void turn_away(struct sock *sk, struct sa_end *end, __u64 now)
+{
+	if (end->reason != SA_REASON_FULL && end->role == SA_CLIENT)
+		note_limit(SA_LIMIT_CONNECTIONS);
+	end->reason = SA_REASON_FULL;
+	end->cool_until_ns = now + SA_FULL_RETRY_NS;
+	end->half_done = 1;
+	bpf_sk_storage_delete(&candidates, sk);
+}
+
+/* Its other end is not covered, or not here: forgotten, now or by a later pass. */
+static __always_inline void expire(struct sock *sk, const struct sa_end *end, __u64 now)
+{
+	if (now - end->claim.born_ns > SA_HALF_LIFE_NS) {
+		control.half_expired++;
+		bpf_map_delete_elem(&halves, &end->key);
+		forget(sk);
+		return;
+	}
+	control.expiry_due = 1;
+	note_next((end->claim.born_ns + SA_HALF_LIFE_NS) / SA_EXPIRY_STEP_NS * SA_EXPIRY_STEP_NS +
+		  SA_EXPIRY_STEP_NS);
+}
+
 SEC("iter/bpf_sk_storage_map")
 int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
@@ -492,7 +524,13 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 	half = bpf_map_lookup_elem(&halves, &end->key);
 	if (!half || (!half->claim[role].cookie && end->matched)) {
 		if (!end->matched) {
+			if (now - end->claim.born_ns < SA_HALF_LIFE_NS)
+				note_limit(SA_LIMIT_HALVES);
 			forget(sk);
+			return 0;
+		}
+		if (is_full()) {
+			turn_away(sk, end, now);
 			return 0;
 		}
 		if (is_cooling(end, now)) {
@@ -501,6 +539,9 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 			return 0;
 		}
 		/* It gave way to others, the other end has claimed again, or the policy changed. */
+		if (!half && !end->half_done)
+			note_limit(SA_LIMIT_HALVES);
+		end->half_done = 0;
 		claim(end);
 		half = bpf_map_lookup_elem(&halves, &end->key);
 		if (!half)
@@ -512,6 +553,7 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 	}
 	if (half->poison || half->claim[role].cookie != end->claim.cookie) {
 		end->reason = half->poison ?: SA_REASON_AMBIGUOUS;
+		end->peer_uid = half->claim[!role].uid;
 		if (!end->matched && half->rule >= SA_MAX_RULES) {
 			forget(sk); /* no rule covers it either */
 			return 0;
@@ -522,10 +564,8 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 		return 0;
 	}
 	if (!half->matched) {
-		if (!end->matched && now - end->claim.born_ns > SA_HALF_LIFE_NS) {
-			control.half_expired++;
-			forget(sk); /* its other end is not covered, or not here */
-		}
+		if (!end->matched)
+			expire(sk, end, now);
 		return 0;
 	}
 	if (half->claim[role].match.generation != end->claim.match.generation)
@@ -542,6 +582,7 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 		return 0;
 	}
 	end->matched = 1;
+	end->peer_uid = half->claim[!role].uid;
 	end->rule = half->rule;
 	if (end->hazards)
 		keep_hazards(end, half->rule, now);
@@ -551,6 +592,11 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 		proven_at(half->rule, end->cgroup, server_port(end), now);
 	if (!is_cooling(end, now)) /* no need to hear of traffic before */
 		end->cool_until_ns = half->parked ? half->next_look_ns : 0;
+	if (half->slot == SA_NO_SLOT && half->reason == SA_REASON_FULL) {
+		bpf_map_delete_elem(&halves, &end->key);
+		turn_away(sk, end, now);
+		return 0;
+	}
 	end->reason = half->reason;
 	if (half->slot == SA_NO_SLOT)
 		return 0;
@@ -684,13 +730,25 @@ static __always_inline bool is_quiet(struct sa_pair *pair)
 	return is_ingress_empty(a) && is_ingress_empty(b);
 }
 
-/* The same for the end that is left alone: the other one's socket is freed, so nobody sends by it.
+static __always_inline bool is_closed(const struct sa_side *side)
+{
+	struct sock *sk = (struct sock *)side->sk;
+
+	return BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_CLOSE;
+}
+
+/*
+ * The same for one end of a connection that is over. A socket that is closed has no psock
+ * (sock_map_unhash), so nothing redirected waits in it. This is also how one is told whose memory
+ * has been given to another use that left its cookie there, and something else for its references.
  */
-static __always_inline bool is_quiet_alone(struct sa_side *side)
+static __always_inline bool is_quiet_alone(const struct sa_side *side)
 {
 	struct sk_psock *psock = psock_of((struct sock *)side->sk);
 
-	return psock && BPF_CORE_READ(psock, refcnt.refs.counter) == 1 && is_ingress_empty(psock);
+	if (!psock)
+		return is_closed(side);
+	return BPF_CORE_READ(psock, refcnt.refs.counter) == 1 && is_ingress_empty(psock);
 }
 
 /*
@@ -794,13 +852,6 @@ static __always_inline void finish_drain(struct sa_pair *pair, __u32 slot, __u64
 	free_slot(pair, slot);
 }
 
-static __always_inline bool is_closed(struct sa_side *side)
-{
-	struct sock *sk = (struct sock *)side->sk;
-
-	return BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_CLOSE;
-}
-
 /* Returns false once the slot is free. */
 static __always_inline bool tend_closed(struct sa_pair *pair, __u32 slot, __u64 now)
 {
@@ -824,7 +875,7 @@ static __always_inline bool tend_closed(struct sa_pair *pair, __u32 slot, __u64 
 	note_next(now + (now - pair->since_ns > SA_PASS_INTERVAL_NS ? now - pair->since_ns
 								    : SA_PASS_INTERVAL_NS));
 	if (client_alive && server_alive) {
-		if (!is_quiet(pair))
+		if (!is_quiet_alone(client) || !is_quiet_alone(server))
 			return true;
 	} else {
 		/* What was sent to the one that is gone, is gone; what it has sent may be unread.
@@ -931,6 +982,17 @@ int sa_leave(struct bpf_iter__bpf_map_elem *ctx)
 /* --- reports
  * ----------------------------------------------------------------------------------------- */
 
+/* The ends of one that is not proven may be strangers: neither sees the other's. */
+static __always_inline bool is_shown(const struct sa_end *end)
+{
+	__u32 uid = control.list_uid;
+	bool is_own = end->claim.uid == uid, is_peers = end->peer_uid == uid;
+
+	if (uid == SA_EVERYBODY)
+		return true;
+	return SA_IS_UNPAIRED(end->reason) ? is_own && is_peers : is_own || is_peers;
+}
+
 SEC("iter/bpf_sk_storage_map")
 int sa_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
@@ -956,6 +1018,16 @@ int sa_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 		tail.pair_state = pair->state;
 		tail.pair_reason = pair->reason;
 	}
+	if (control.list_in_table &&
+	    !(pair && IN_STATES(pair->state, 1u << SA_LIVE | 1u << SA_LEAVING | 1u << SA_DRAINING)))
+		return 0;
+	if (!is_shown(end)) {
+		control.list_hidden += end->role == SA_CLIENT;
+		return 0;
+	}
+	control.listed += end->role == SA_CLIENT;
+	if ((end->key.client_isn ^ end->key.server_isn * 2654435761u) >= control.list_share)
+		return 0; /* the same is said at the visit of its other end */
 	bpf_seq_write(ctx->meta->seq, end, sizeof(*end));
 	bpf_seq_write(ctx->meta->seq, &tail, sizeof(tail));
 	return 0;

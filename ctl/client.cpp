@@ -243,6 +243,8 @@ StatusReport Client::status() {
         read(status, "budget_used_bytes", report.budget_used_bytes);
         read(status, "budget_bytes", report.budget_bytes);
         read(status, "halves_expired", report.halves_expired);
+        read(status, "limit_hits", report.limit_hits);
+        read(status, "pass_usec", report.pass_usec);
         read(status, "foreign", report.foreign);
         read(status, "paused", report.paused);
         read(status, "problems", report.problems);

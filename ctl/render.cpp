@@ -478,6 +478,8 @@ std::string status_json(const StatusReport& status) {
                  {"budget_used_bytes", status.budget_used_bytes},
                  {"budget_bytes", status.budget_bytes},
                  {"halves_expired", status.halves_expired},
+                 {"limit_hits", status.limit_hits},
+                 {"pass_usec", status.pass_usec},
                  {"rules", to_json(status.rules)}});
 }
 

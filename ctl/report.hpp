@@ -44,6 +44,8 @@ struct StatusReport {
     std::uint32_t pairs = 0;
     std::uint64_t budget_used_bytes = 0, budget_bytes = 0;
     std::uint64_t halves_expired = 0;
+    Counts limit_hits;                 // how often each limit was met
+    std::uint64_t pass_usec = 0;       // CPU time of the steward's last pass
     std::vector<std::string> foreign;  // other people's programs
     std::vector<std::string> paused;   // names; one that is empty: everything
     std::vector<std::string> problems;

@@ -817,6 +817,7 @@ bool BpfDatapath::witness_watches() {
 PassResult BpfDatapath::pass(Pass kind) {
     sa_control& control = state_->control();
     __atomic_store_n(&control.work_raised, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&control.expiry_due, 0, __ATOMIC_SEQ_CST);
     control.next_look_ns = 0;
     control.candidates = 0;
     control.leaving = 0;
@@ -857,8 +858,22 @@ void BpfDatapath::want_events(bool wanted) {
     state_->control().events_wanted = wanted ? 1 : 0;
 }
 
-std::vector<Connection> BpfDatapath::connections() {
-    const std::string bytes = run(state_->list, "list the connections");
+// A hundred thousand of them would be a hundred megabytes and more: they are counted first, and of
+// too many the kernel shows a share.
+Listing BpfDatapath::connections(Which which, std::uint32_t most,
+                                 std::optional<std::uint32_t> viewer) {
+    constexpr std::uint64_t kAll = 1ULL << 32;
+    sa_control& control = state_->control();
+    const auto list = [&](std::uint64_t share) {
+        control.list_in_table = which == Which::in_table ? 1 : 0;
+        control.list_share = share;
+        control.list_uid = viewer.value_or(SA_EVERYBODY);
+        control.listed = control.list_hidden = 0;
+        return run(state_->list, "list the connections");
+    };
+    list(0);
+    const std::uint64_t count = control.listed;
+    const std::string bytes = list(count <= most ? kAll : kAll * most / count);
     std::map<std::pair<std::uint32_t, std::uint32_t>, std::array<std::optional<sa_report>, 2>> ends;
     for (std::size_t at = 0; at + sizeof(sa_report) <= bytes.size(); at += sizeof(sa_report)) {
         sa_report report{};
@@ -868,12 +883,15 @@ std::vector<Connection> BpfDatapath::connections() {
         if (!end || end->end.matched == 0)  // two may claim to be it
             end = report;
     }
-    std::vector<Connection> connections;
+    Listing listing;
+    listing.hidden = control.list_hidden;
     for (const auto& [key, pair] : ends) {
         if (pair[SA_CLIENT] && pair[SA_SERVER])
-            connections.push_back(connection_of(*pair[SA_CLIENT], *pair[SA_SERVER]));
+            listing.connections.push_back(connection_of(*pair[SA_CLIENT], *pair[SA_SERVER]));
     }
-    return connections;
+    if (count > most && count > listing.connections.size())
+        listing.omitted = static_cast<std::uint32_t>(count - listing.connections.size());
+    return listing;
 }
 
 RuleCounters BpfDatapath::counters(RuleId rule) {
@@ -903,7 +921,10 @@ Totals BpfDatapath::totals() {
     totals.budget_used_bytes = __atomic_load_n(&control.budget_used_bytes, __ATOMIC_RELAXED);
     totals.budget_bytes = control.budget_bytes;
     totals.halves_expired = control.half_expired;
+    for (std::size_t limit = 0; limit < SA_LIMIT_COUNT; limit++)
+        totals.limit_hits[limit] = __atomic_load_n(&control.limit_hits[limit], __ATOMIC_RELAXED);
     totals.pairs = control.slots_busy;
+    totals.max_pairs = control.max_pairs;
     return totals;
 }
 

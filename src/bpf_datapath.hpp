@@ -34,7 +34,8 @@ class BpfDatapath final : public Datapath {
     [[nodiscard]] int event_fd() const override;
     bool take_events(const std::function<void(const ConnectionEvent&)>& sink) override;
     void want_events(bool wanted) override;
-    [[nodiscard]] std::vector<Connection> connections() override;
+    [[nodiscard]] Listing connections(Which which, std::uint32_t most,
+                                      std::optional<std::uint32_t> viewer) override;
     [[nodiscard]] RuleCounters counters(RuleId rule) override;
     [[nodiscard]] Totals totals() override;
     [[nodiscard]] std::vector<std::string> foreign(const PathOfCgroup& path_of) override;

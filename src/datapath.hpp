@@ -3,6 +3,7 @@
 // tests have the one fake.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <functional>
 #include <optional>
@@ -25,9 +26,17 @@ struct PassResult {
 };
 
 struct Totals {
+    std::array<std::uint64_t, SA_LIMIT_COUNT> limit_hits{};  // by enum sa_limit
     std::uint64_t budget_used_bytes = 0, budget_bytes = 0;
     std::uint64_t halves_expired = 0;  // ends whose other end was not covered
     std::uint32_t pairs = 0;
+    std::uint32_t max_pairs = 0;
+};
+
+struct Listing {
+    std::vector<Connection> connections;
+    std::uint32_t omitted = 0;  // that were not wanted: see Datapath::connections()
+    std::uint32_t hidden = 0;   // that the viewer may not see
 };
 
 // Of a daemon whose work is carried on: what it had in force.
@@ -80,7 +89,11 @@ class Datapath {
     // Whether paired, enrolled and left events are wanted; off costs nothing.
     virtual void want_events(bool wanted) = 0;
 
-    [[nodiscard]] virtual std::vector<Connection> connections() = 0;
+    // About `most` of them, if there are more: some, whichever. With a viewer, at least those that
+    // this user may see; whoever shows them looks again.
+    enum class Which { all, in_table };  // the latter: enrolled or draining
+    [[nodiscard]] virtual Listing connections(Which which, std::uint32_t most,
+                                              std::optional<std::uint32_t> viewer) = 0;
     [[nodiscard]] virtual RuleCounters counters(RuleId rule) = 0;
     [[nodiscard]] virtual Totals totals() = 0;
 

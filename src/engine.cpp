@@ -15,6 +15,7 @@ namespace {
 constexpr Instant kPassInterval{SA_PASS_INTERVAL_NS};
 constexpr int kPassShare = 20;  // passes take at most one part in this many of a CPU's time
 constexpr std::chrono::milliseconds kStopInterval{5};
+constexpr std::uint32_t kMostRemaining = 1000;  // that are told by name
 constexpr RuleMask kAllRules = ~RuleMask{0};
 
 }  // namespace
@@ -40,7 +41,8 @@ Engine::Engine(EventLoop& loop, Datapath& datapath, CgroupTree& cgroups)
       cgroups_(cgroups),
       tree_source_(loop.on_readable(cgroups.fd(), [this] { take_in_tree(); })),
       event_source_(loop.on_readable(datapath.event_fd(), [this] { look(); })),
-      pass_timer_(loop.timer([this] { pass(); })) {
+      pass_timer_(loop.timer([this] { pass(); })),
+      limit_timer_(loop.timer([this] { watch_limits(); })) {
     if (const std::optional<Inheritance> inheritance = datapath.inheritance()) {
         tables_ = tables_of(inheritance->legacy.rules);
         leaving_ = inheritance->draining & ~ids_of(tables_);
@@ -139,6 +141,8 @@ std::vector<std::string> Engine::problems() const {
                    "nothing is accelerated: the kernel fails the self-test: " + verdict_.flaw);
     if (!units_.problem.empty())
         all.push_back("the policy's units are not followed: " + units_.problem);
+    for (std::string& problem : limits_.problems())
+        all.push_back(std::move(problem));
     return all;
 }
 
@@ -246,6 +250,20 @@ void Engine::pass() {
     last_pass_took_ = cpu_time() - begin;
     if (result.next)
         pass_at(*result.next);
+    watch_limits();
+}
+
+// A limit that is met raises a pass; the timer tells what was held back then, and when it is over.
+void Engine::watch_limits() {
+    const std::vector<std::string> before = limits_.problems();
+    for (const std::string& line : limits_.look(datapath_.totals(), now()))
+        log::warning(line);
+    if (const std::optional<Instant> next = limits_.next())
+        limit_timer_.arm(*next);
+    else
+        limit_timer_.disarm();
+    if (changed_ && limits_.problems() != before)
+        changed_();
 }
 
 void Engine::pass_at(Instant at) {
@@ -281,24 +299,22 @@ void Engine::look_for_foreign() {
     }
 }
 
-std::vector<Connection> Engine::stop(std::chrono::milliseconds patience) {
+Listing Engine::stop(std::chrono::milliseconds patience) {
     tree_source_ = {};
     event_source_ = {};
     pass_timer_.disarm();
+    limit_timer_.disarm();
     next_pass_.reset();
 
     const Instant deadline = now() + patience;
     datapath_.set_membership({});
     datapath_.drain(kAllRules, SA_REASON_STOPPED);
-    while (datapath_.pass(Datapath::Pass::all).pairs > 0 && now() < deadline)
+    while (datapath_.pass(Datapath::Pass::all).pairs > 0) {
+        if (now() >= deadline)
+            return datapath_.connections(Datapath::Which::in_table, kMostRemaining, std::nullopt);
         std::this_thread::sleep_for(kStopInterval);
-
-    std::vector<Connection> remaining;
-    for (const Connection& connection : datapath_.connections())
-        if (connection.state == ConnectionState::enrolled ||
-            connection.state == ConnectionState::draining)
-            remaining.push_back(connection);
-    return remaining;
+    }
+    return {};
 }
 
 // By cgroup, in the order of cgroups_.selected().

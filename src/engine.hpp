@@ -15,6 +15,7 @@
 #include "datapath.hpp"
 #include "eligibility.hpp"
 #include "event_loop.hpp"
+#include "limit_watch.hpp"
 #include "paused.hpp"
 #include "plan.hpp"
 #include "policy.hpp"
@@ -65,16 +66,20 @@ class Engine {
 
     // Closes every gate, takes all pairs out and detaches. Runs passes for at most `patience`,
     // until every pair has left. Returns the connections that remain (plain TCP, with the empty
-    // stub) because their readers did not read.
-    std::vector<Connection> stop(std::chrono::milliseconds patience);
+    // stub) because their readers did not read; a thousand of them by name.
+    Listing stop(std::chrono::milliseconds patience);
 
     [[nodiscard]] const Policy& policy() const { return policy_; }
     [[nodiscard]] const Paused& paused() const { return paused_; }
     [[nodiscard]] std::vector<RuleStatus> rules() const;
     [[nodiscard]] std::optional<RuleStatus> rule_of(RuleId id) const;
-    [[nodiscard]] std::vector<Connection> connections() { return datapath_.connections(); }
+    [[nodiscard]] Listing connections(std::uint32_t most, std::optional<std::uint32_t> viewer) {
+        return datapath_.connections(Datapath::Which::all, most, viewer);
+    }
     [[nodiscard]] RuleCounters counters(const RuleStatus& rule);
     [[nodiscard]] Totals totals() { return datapath_.totals(); }
+    // CPU time of the steward's last pass.
+    [[nodiscard]] Instant last_pass_took() const { return last_pass_took_; }
     [[nodiscard]] std::vector<std::string> foreign() {
         return datapath_.foreign([this](std::uint64_t id) { return cgroups_.path_of(id); });
     }
@@ -112,6 +117,7 @@ class Engine {
     void pass_at(Instant at);
     void report(std::vector<std::string> problems);
     void look_for_foreign();
+    void watch_limits();
     [[nodiscard]] std::vector<RuleMask> named() const;
     [[nodiscard]] RuleStatus status_of(const Rule& rule, const std::vector<RuleMask>& named) const;
     [[nodiscard]] std::string why_waiting(const Rule& rule) const;
@@ -128,6 +134,7 @@ class Engine {
     std::map<std::string, std::string> refused_;  // by rule: why
     Tables tables_ = compile(Policy{}, nullptr);  // of the rules that are not refused
     std::vector<std::string> problems_;           // cgroups that could not be attached to, and why
+    LimitWatch limits_;                           // as logged
     std::set<std::string> told_foreign_;          // other people's programs, as logged
     bool is_tree_stale_ = false;                  // the last refresh failed
     std::function<void(const ConnectionEvent&)> listener_;
@@ -136,7 +143,7 @@ class Engine {
     std::optional<Instant> next_pass_;  // none: the timer is disarmed
     RuleMask leaving_ = 0;              // ids no rule has now; their pairs are on their way out
     Source tree_source_, event_source_;
-    Timer pass_timer_;
+    Timer pass_timer_, limit_timer_;
 };
 
 }  // namespace sockaccel

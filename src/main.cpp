@@ -154,17 +154,17 @@ void stop(Engine& engine, FdStore& store, std::chrono::seconds patience) {
         log::info("restarting: connections stay as they are for the next daemon");
         return;
     }
-    const std::vector<Connection> remaining = engine.stop(patience);
+    const Listing left = engine.stop(patience);
     store.clear();
-    if (remaining.empty()) {
+    if (left.connections.empty()) {
         log::info("stopped; every pair is back in plain TCP");
         return;
     }
     log::notice(fmt::format(
         "{} connections keep the empty stub (plain TCP) until they close: their readers have not "
         "read what was redirected to them",
-        remaining.size()));
-    for (const Connection& connection : remaining) {
+        left.connections.size() + left.omitted));
+    for (const Connection& connection : left.connections) {
         const std::string server = engine.cgroup_path(connection.server.cgroup);
         const auto rule = connection.rule ? engine.rule_of(*connection.rule) : std::nullopt;
         const ConnectionEnd& client = connection.client;

@@ -185,6 +185,14 @@ Counts by_reason(const std::array<std::uint64_t, SA_REASON_COUNT>& reasons) {
     return result;
 }
 
+// Every one, the zeros too: so it can be seen which there are.
+Counts by_limit(const std::array<std::uint64_t, SA_LIMIT_COUNT>& hits) {
+    Counts result;
+    for (std::size_t index = 0; index < hits.size(); ++index)
+        result.emplace(name_of(static_cast<Limit>(index)), hits[index]);
+    return result;
+}
+
 std::uint64_t microseconds(std::chrono::nanoseconds time) {
     return static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(time).count());
@@ -543,6 +551,8 @@ class ManagerObject final
                         {"budget_bytes", totals.budget_bytes},
                         {"halves_expired", totals.halves_expired},
                         {"last_reload_usec", shown_.last_reload},
+                        {"limit_hits", by_limit(totals.limit_hits)},
+                        {"pass_usec", microseconds(engine_.last_pass_took())},
                         {"foreign", texts_of(engine_.foreign())},
                         {"paused", shown_.paused},
                         {"problems", shown_.problems},
@@ -570,14 +580,16 @@ class ManagerObject final
         const Access::Verdict& verdict) {
         if (verdict.uid == Access::kUnknown)  // the bus did not say who it is, or too many wait
             require(verdict);
-        std::vector<Connection> connections = engine_.connections();
-        const std::size_t hidden =
-            verdict.is_allowed ? 0 : std::erase_if(connections, [&](const Connection& it) {
-                return !is_own(verdict.uid, it);
-            });
-        std::vector<Dict> result = dicts_of(connections);
-        const auto omitted = static_cast<std::uint32_t>(connections.size() - result.size());
-        return {std::move(result), omitted, static_cast<std::uint32_t>(hidden)};
+        const auto viewer =
+            verdict.is_allowed ? std::nullopt : std::optional<std::uint32_t>(verdict.uid);
+        Listing listing = engine_.connections(kMaxConnectionsReply / kConnectionReply, viewer);
+        if (viewer)
+            listing.hidden += static_cast<std::uint32_t>(std::erase_if(
+                listing.connections, [&](const Connection& it) { return !is_own(*viewer, it); }));
+        std::vector<Dict> result = dicts_of(listing.connections);
+        const auto omitted = static_cast<std::uint32_t>(listing.omitted +
+                                                        listing.connections.size() - result.size());
+        return {std::move(result), omitted, listing.hidden};
     }
 
     // The first of them, as many as fit.

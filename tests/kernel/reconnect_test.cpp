@@ -339,9 +339,13 @@ TEST_F(Reconnect, AHalfWithoutItsOtherEndIsForgotten) {
     constexpr std::size_t kHalves = 20;
     const Listener listener({.client = Place(client_), .server = Place(other_)});
     std::vector<TcpPair> halves = listener.connect(kHalves);
-    std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+    EXPECT_EQ(status().at("halves_expired"), 0U);
+    // No other connection is needed for that.
+    EXPECT_TRUE(wait_until([this] { return status().at("halves_expired") == kHalves; },
+                           slowness() * std::chrono::seconds(3)))
+        << status().at("halves_expired");
     TcpPair pair = connect_pair(covered_route());
-    warm_up(pair);  // has passes run
+    warm_up(pair);
     EXPECT_EQ(status().at("halves_expired"), kHalves);
     // Nothing is left that another pass, or another policy, could find.
     reload(rule("other", {covered_.path(), other_.path()}));

@@ -589,12 +589,39 @@ TEST_F(EngineTest, CountsForRulesInForceOnly) {
     EXPECT_EQ(engine.counters(status), RuleCounters{});
 }
 
+// --- limits ---
+
+TEST_F(EngineTest, ALimitThatAPassMetIsAProblem) {
+    root.make("a");
+    engine.apply({{}, {make_rule("r", "a")}});
+    datapath.known_totals.max_pairs = 8;
+    int changes = 0;
+    engine.on_change([&] { ++changes; });
+    datapath.pass_results = {[&](Instant) {
+                                 datapath.known_totals.limit_hits[SA_LIMIT_CONNECTIONS] = 3;
+                                 return PassResult{now() + 1ms, 8, 0};
+                             },
+                             [&](Instant) {
+                                 datapath.known_totals.limit_hits[SA_LIMIT_CONNECTIONS] = 4;
+                                 return PassResult{};
+                             }};
+    testing::internal::CaptureStderr();
+    run_for(400ms);
+    const std::string line =
+        "the limit of 8 accelerated connections is reached: 3 connections left in plain TCP; "
+        "raise limits.connections and restart sockacceld";
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), line + "\n") << "once for both passes";
+    EXPECT_EQ(datapath.passes.size(), 2u);
+    EXPECT_EQ(engine.problems(), Lines{line});
+    EXPECT_EQ(changes, 1);
+}
+
 // --- stop ---
 
 TEST_F(EngineTest, StopsWhenTheLastPairHasLeft) {
     const auto two = [](Instant) { return PassResult{{}, 2, 0}; };
     datapath.pass_results = {two, two};
-    EXPECT_TRUE(engine.stop(10s).empty());
+    EXPECT_TRUE(engine.stop(10s).connections.empty());
     EXPECT_EQ(datapath.calls,
               (Lines{"membership", "drain 0xffffffffffffffff stopped", "pass", "pass", "pass"}));
     EXPECT_GE(datapath.passes[2] - datapath.passes[0], 10ms);
@@ -610,7 +637,7 @@ TEST_F(EngineTest, SaysWhoRemainsWhenItsPatienceIsOver) {
         datapath.known_connections.push_back(connection);
     }
     std::vector<ConnectionState> remaining;
-    for (const Connection& connection : engine.stop(30ms))
+    for (const Connection& connection : engine.stop(30ms).connections)
         remaining.push_back(connection.state);
     EXPECT_EQ(remaining,
               (std::vector<ConnectionState>{ConnectionState::draining, ConnectionState::enrolled}));

@@ -114,7 +114,20 @@ class FakeDatapath : public Datapath {
 
     void want_events(bool wanted) override { note(wanted ? "events on" : "events off"); }
 
-    [[nodiscard]] std::vector<Connection> connections() override { return known_connections; }
+    [[nodiscard]] Listing connections(Which which, std::uint32_t most,
+                                      std::optional<std::uint32_t> /*viewer*/) override {
+        Listing listing;
+        for (const Connection& connection : known_connections) {
+            if (which == Which::in_table && connection.state != ConnectionState::enrolled &&
+                connection.state != ConnectionState::draining)
+                continue;
+            if (listing.connections.size() < most)
+                listing.connections.push_back(connection);
+            else
+                ++listing.omitted;
+        }
+        return listing;
+    }
     [[nodiscard]] RuleCounters counters(RuleId rule) override { return known_counters[rule]; }
     [[nodiscard]] Totals totals() override { return known_totals; }
     [[nodiscard]] std::vector<std::string> foreign(const PathOfCgroup&) override {

@@ -201,6 +201,7 @@ TEST(Render, StatusAsJson) {
         "version": "0.1", "kernel": "6.1.0", "kernel_state": "usable", "policy_files": ["/etc/sockaccel.toml"],
         "generation": 2, "last_reload_usec": 0, "well": true, "problems": [], "paused": [], "foreign": [], "pairs": 4,
         "budget_used_bytes": 1536, "budget_bytes": 268435456, "halves_expired": 0,
+        "limit_hits": {}, "pass_usec": 0,
         "rules": [{
             "name": "redis", "state": "active", "why": "", "action": "accelerate",
             "priority": 0, "units": ["redis.service"], "cgroups": ["web.slice"],
