@@ -6,7 +6,6 @@
 // program, however that ends. So what is measured is that daemon, with its limits, and no file is
 // touched.
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +29,7 @@
 #include "commands.hpp"
 #include "compare.hpp"
 #include "event_loop.hpp"
+#include "output.hpp"
 #include "transient_cgroup.hpp"
 
 namespace sockaccel::ctl {
@@ -347,13 +347,7 @@ class Measurement {
     bench::Result result_;
 };
 
-// Of the terminal; else there is no limit.
-std::size_t line_width() {
-    winsize size{};
-    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-        return std::numeric_limits<std::size_t>::max();
-    return size.ws_col;
-}
+constexpr std::size_t kUnlimited = std::numeric_limits<std::size_t>::max();
 
 int measure(const Common& common, const BenchOptions& options) {
     std::optional<Plot> plot;
@@ -365,7 +359,8 @@ int measure(const Common& common, const BenchOptions& options) {
         ::sigaction(signal, &act, nullptr);
     try {
         const bench::Result result = Measurement(BusAddress::parse(common.bus), options).run();
-        print(common.is_json ? json_of(result) : text_of(result, line_width()));
+        const std::size_t width = view_of_stdout().width;
+        print(common.is_json ? json_of(result) : text_of(result, width == 0 ? kUnlimited : width));
         if (plot)
             plot->draw(result);
         return EXIT_SUCCESS;
@@ -391,11 +386,10 @@ Run declare(CLI::App& app, const Common& common) {
 
 }  // namespace
 
-const Command bench_command{
-    "bench", "measure what acceleration gains on this host, now (root)",
-    "sockaccelctl bench\tabout a minute\n"
-    "sockaccelctl bench --quick --plot bench.svg\tten seconds, and a picture\n"
-    "sockaccelctl bench --sizes 100,2KiB --repeat 30 --json\tmessages as yours are\n",
-    declare};
+const Command bench_command{"bench", "measure what acceleration gains on this host, now (root)",
+                            "bench\tabout a minute\n"
+                            "bench --quick --plot bench.svg\tten seconds, and a picture\n"
+                            "bench --sizes 100,2KiB --repeat 30 --json\tmessages as yours are\n",
+                            declare};
 
 }  // namespace sockaccel::ctl

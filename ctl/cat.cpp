@@ -15,14 +15,19 @@ Run declare(CLI::App& app, const Common& common) {
     return [&common, root] {
         const PolicySource source = PolicySource::tree(*root);
         const EffectivePolicy effective = source.read();
-        print(common.is_json ? policy_json(source.text(), effective) : policy_toml(effective));
+        show(common,
+             common.is_json ? policy_json(source.text(), effective) : policy_toml(effective));
         return EXIT_SUCCESS;
     };
 }
 
+constexpr const char* kExamples =
+    "cat\tthe policy in the files of this host\n"
+    "cat --root /mnt\tof another tree\n";
+
 }  // namespace
 
 const Command cat_command{"cat", "the whole policy as one file, and where it comes from; offline",
-                          "", declare};
+                          kExamples, declare};
 
 }  // namespace sockaccel::ctl

@@ -19,8 +19,8 @@ int check_policy(const Common& common, const Options& options) {
     const EffectivePolicy effective = source.read();
     for (const std::string& doubt : effective.doubts)
         std::fprintf(stderr, "warning: sockacceld would refuse it: %s\n", doubt.c_str());
-    print(common.is_json ? policy_json(source.text(), effective)
-                         : policy_text(source.text(), effective));
+    show(common, common.is_json ? policy_json(source.text(), effective)
+                                : policy_text(source.text(), effective));
     return EXIT_SUCCESS;
 }
 
@@ -33,9 +33,13 @@ Run declare(CLI::App& app, const Common& common) {
     return [&common, options] { return check_policy(common, *options); };
 }
 
+constexpr const char* kExamples =
+    "check\tthe whole policy\n"
+    "check draft.toml\tone file, before it is installed\n";
+
 }  // namespace
 
 const Command check_command{"check", "say what the policy means, or what is wrong with it; offline",
-                            "", declare};
+                            kExamples, declare};
 
 }  // namespace sockaccel::ctl

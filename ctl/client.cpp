@@ -287,6 +287,7 @@ StatusReport Client::status() {
         read(status, "version", report.version);
         read(status, "kernel", report.kernel);
         read(status, "policy_files", report.policy_files);
+        read(status, "last_reload_usec", report.last_reload);
         read(status, "pairs", report.pairs);
         read(status, "budget_used_bytes", report.budget_used_bytes);
         read(status, "budget_bytes", report.budget_bytes);

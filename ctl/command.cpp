@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "command.hpp"
 
-#include <cstdio>
-#include <stdexcept>
-
 #include "bus_address.hpp"
+#include "selection.hpp"
 
 namespace sockaccel::ctl {
 
@@ -12,9 +10,18 @@ Client connect(const Common& common, IfNotRunning what) {
     return {BusAddress::parse(common.bus), what};
 }
 
-void print(const std::string& text) {
-    if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
-        throw std::runtime_error("write to standard output failed");
+void require_rules(Client& client, const std::vector<std::string>& names) {
+    if (names.empty())
+        return;
+    const std::vector<RuleReport> rules = client.rules();
+    std::vector<std::string_view> known;
+    for (const RuleReport& rule : rules)
+        known.emplace_back(rule.name);
+    require_known("rule", names, known);
+}
+
+void show(const Common& common, const std::string& text) {
+    show(text, !common.is_unpaged);
 }
 
 void throw_others_are_hidden() {

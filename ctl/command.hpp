@@ -7,8 +7,10 @@
 #include <cstdlib>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "client.hpp"
+#include "output.hpp"
 
 namespace CLI {
 class App;
@@ -42,8 +44,11 @@ inline constexpr const char* kRootHelp = "where etc/sockaccel.toml and the like 
 
 [[nodiscard]] Client connect(const Common& common, IfNotRunning what = IfNotRunning::fail);
 
-// To standard output, flushed at once: a monitor's reader wants each line when it happens.
-void print(const std::string& text);
+// Throws with a hint if the policy has no such rule.
+void require_rules(Client& client, const std::vector<std::string>& names);
+
+// To standard output, by a pager if it is long.
+void show(const Common& common, const std::string& text);
 
 // Says how one gets to see other users' connections.
 [[noreturn]] void throw_others_are_hidden();

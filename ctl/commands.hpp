@@ -9,6 +9,8 @@
     X(status)                 \
     X(rules)                  \
     X(connections)            \
+    X(explain)                \
+    X(top)                    \
     X(monitor)                \
     X(check)                  \
     X(cat)                    \

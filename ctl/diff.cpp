@@ -10,14 +10,16 @@ constexpr int kDifference = 1, kFailed = 2;  // as diff(1) has it
 Run declare(CLI::App&, const Common& common) {
     return [&common] {
         const auto changes = connect(common).diff();
-        print(common.is_json ? changes_json(changes) : diff_text(changes));
+        show(common, common.is_json ? changes_json(changes) : diff_text(changes));
         return changes.empty() ? EXIT_SUCCESS : kDifference;
     };
 }
 
+constexpr const char* kExamples = "diff\twhat a reload would change\n";
+
 }  // namespace
 
-const Command diff_command{"diff", "what a reload would change (root, or by polkit)", "", declare,
-                           kFailed};
+const Command diff_command{"diff", "what a reload would change (root, or by polkit)", kExamples,
+                           declare, kFailed};
 
 }  // namespace sockaccel::ctl

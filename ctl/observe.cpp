@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "commands.hpp"
+#include "output.hpp"
 #include "patience.hpp"
 #include "quantity.hpp"
 #include "render.hpp"
@@ -65,10 +66,10 @@ int observe(const Common& common, const Options& options) {
     const std::vector<RuleReport> rules = client.rules();
     client.release();
     std::string text = options.suggests ? suggestion_toml(report, rules, options.prove)
-                                        : conversations_text(report);
+                                        : conversations_text(report, view_of_stdout());
     if (common.is_json)
         text = conversations_json(report, rules, options.prove);
-    print(text);
+    show(common, text);
     return EXIT_SUCCESS;
 }
 
@@ -101,8 +102,8 @@ Run declare(CLI::App& app, const Common& common) {
 
 const Command observe_command{
     "observe", "look at what units' connections do, and accelerate nothing (root, or by polkit)",
-    "sockaccelctl observe redis-server.service 'web@*.service' --for 10min\twhat these do\n"
-    "sockaccelctl observe --cgroup / --for 1h --suggest\ta policy for this host\n",
+    "observe redis-server.service 'web@*.service' --for 10min\twhat these do\n"
+    "observe --cgroup / --for 1h --suggest\ta policy for this host\n",
     declare};
 
 }  // namespace sockaccel::ctl

@@ -15,10 +15,14 @@ Run declare(CLI::App& app, const Common& common) {
     };
 }
 
+constexpr const char* kExamples =
+    "pause redis\tthe rule redis only\n"
+    "pause\teverything, for a look with tcpdump\n";
+
 }  // namespace
 
 const Command pause_command{
-    "pause", "leave everything, or one rule, to TCP until it is resumed (root, or by polkit)", "",
-    declare};
+    "pause", "leave everything, or one rule, to TCP until it is resumed (root, or by polkit)",
+    kExamples, declare};
 
 }  // namespace sockaccel::ctl

@@ -8,15 +8,17 @@ namespace {
 Run declare(CLI::App&, const Common& common) {
     return [&common] {
         const ProbeReport report = connect(common, IfNotRunning::start).probe();
-        print(common.is_json ? probe_json(report) : probe_text(report));
+        show(common, common.is_json ? probe_json(report) : probe_text(report, view_of_stdout()));
         return report.is_usable ? EXIT_SUCCESS : EXIT_FAILURE;
     };
 }
 
+constexpr const char* kExamples = "probe\ttest this kernel now\n";
+
 }  // namespace
 
 const Command probe_command{
-    "probe", "test what the kernel does with redirected data, now (root, or by polkit)", "",
+    "probe", "test what the kernel does with redirected data, now (root, or by polkit)", kExamples,
     declare};
 
 }  // namespace sockaccel::ctl

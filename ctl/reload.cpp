@@ -13,9 +13,11 @@ Run declare(CLI::App&, const Common& common) {
     };
 }
 
+constexpr const char* kExamples = "reload\tput the files in force\n";
+
 }  // namespace
 
 const Command reload_command{
-    "reload", "read the policy again and put it in force (root, or by polkit)", "", declare};
+    "reload", "read the policy again and put it in force (root, or by polkit)", kExamples, declare};
 
 }  // namespace sockaccel::ctl

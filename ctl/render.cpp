@@ -22,83 +22,8 @@ using std::chrono::microseconds;
 
 // --- text
 
-// Fit for a terminal: UTF-8, no control characters.
-std::string one_line(std::string_view text) {
-    const std::string valid = valid_utf8(text);
-    std::string result;
-    for (std::string_view rest = valid; !rest.empty();) {
-        const std::size_t length = utf8_length(rest);
-        const auto first = static_cast<unsigned char>(rest[0]);
-        // U+0080 … U+009F are the second set of control characters.
-        const bool is_control = first < 0x20 || first == 0x7f ||
-                                (first == 0xc2 && static_cast<unsigned char>(rest[1]) < 0xa0);
-        if (is_control)
-            for (const char byte : rest.substr(0, length))
-                result += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
-        else
-            result += rest.substr(0, length);
-        rest.remove_prefix(length);
-    }
-    return result;
-}
-
-std::size_t width_of(std::string_view text) {
-    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char byte) {
-        return (static_cast<unsigned char>(byte) & 0xc0) != 0x80;
-    }));
-}
-
-enum class Align { left, right };
-
-class Table {
-  public:
-    explicit Table(std::vector<std::pair<std::string, Align>> columns) {
-        std::vector<std::string> head;
-        for (auto& column : columns) {
-            head.push_back(std::move(column.first));
-            aligns_.push_back(column.second);
-        }
-        add(head);
-    }
-
-    void add(const std::vector<std::string>& cells) {
-        std::vector<std::string> row;
-        for (const std::string& cell : cells)
-            row.push_back(one_line(cell));
-        rows_.push_back(std::move(row));
-    }
-
-    [[nodiscard]] std::string text() const {
-        std::vector<std::size_t> widths(aligns_.size());
-        for (const auto& row : rows_)
-            for (std::size_t at = 0; at < row.size(); ++at)
-                widths[at] = std::max(widths[at], width_of(row[at]));
-        std::string result;
-        for (const auto& row : rows_) {
-            std::string line;
-            for (std::size_t at = 0; at < row.size(); ++at) {
-                const std::string padding(widths[at] - width_of(row[at]), ' ');
-                line += at > 0 ? "  " : "";
-                line += aligns_[at] == Align::right ? padding + row[at] : row[at] + padding;
-            }
-            line.erase(line.find_last_not_of(' ') + 1);
-            result += line + "\n";
-        }
-        return result;
-    }
-
-  private:
-    std::vector<Align> aligns_;
-    std::vector<std::vector<std::string>> rows_;
-};
-
 std::string joined(const std::vector<std::string>& texts, const std::string& if_empty) {
     return texts.empty() ? if_empty : fmt::format("{}", fmt::join(texts, ", "));
-}
-
-std::string endpoint(const std::string& address, std::uint16_t port) {
-    const bool is_ipv6 = address.find(':') != std::string::npos;
-    return is_ipv6 ? fmt::format("[{}]:{}", address, port) : fmt::format("{}:{}", address, port);
 }
 
 // The two largest units are enough: "12s", "3m20s", "2h05m", "4d03h".
@@ -147,6 +72,40 @@ std::string files_text(const std::vector<std::string>& files) {
     if (files.size() > shown)
         result += fmt::format(" and {} more", files.size() - shown);
     return result;
+}
+
+constexpr std::size_t kShownForeign = 5;
+
+Color color_of_kernel(const std::string& state) {
+    return state == "usable" ? Color::green : state == "testing" ? Color::yellow : Color::red;
+}
+
+Color color_of_rule(const std::string& state) {
+    return state == "active" ? Color::green : state == "refused" ? Color::red : Color::yellow;
+}
+
+Color color_of_event(const std::string& event) {
+    if (event == "enrolled")
+        return Color::green;
+    return event == "left" ? Color::yellow : Color::none;
+}
+
+Color color_of_connection(const std::string& state) {
+    if (state == "enrolled")
+        return Color::green;
+    return state == "unpaired" ? Color::red : Color::none;
+}
+
+std::string local_time(std::chrono::microseconds since_epoch) {
+    const time_t seconds = since_epoch.count() / 1'000'000;
+    tm local{};
+    localtime_r(&seconds, &local);
+    return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", local.tm_year + 1900,
+                       local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec);
+}
+
+std::string last_reload_text(const StatusReport& status) {
+    return status.last_reload.count() == 0 ? "" : ", read " + local_time(status.last_reload);
 }
 
 constexpr const char* kNoRules = "no rules: nothing is accelerated, see sockaccel.toml(5)\n";
@@ -200,6 +159,9 @@ Json to_json(const EndReport& end) {
             {"netns", end.netns},
             {"uid", end.uid},
             {"cgroup", end.cgroup},
+            {"unit", end.unit},
+            {"pid", end.pid},
+            {"process", end.process},
             {"queued_bytes", end.queued_bytes},
             {"redirected_messages", end.redirected_messages},
             {"redirected_bytes", end.redirected_bytes},
@@ -262,7 +224,188 @@ std::vector<std::string> hazards_of(const Rule& rule) {
     return texts;
 }
 
+// --- rules
+
+Table whole_table(const std::vector<RuleReport>& rules) {
+    Table table({{"RULE"},
+                 {"STATE"},
+                 {"ACTION"},
+                 {"PRIORITY", Align::right},
+                 {"PORTS"},
+                 {"NETWORKS"},
+                 {"SELECTS"},
+                 {"NOW", Align::right},
+                 {"LIVE", Align::right},
+                 {"PAIRED", Align::right},
+                 {"REDIRECTED", Align::right},
+                 {"LEFT TO TCP", Align::right}});
+    for (const RuleReport& rule : rules)
+        table.add({rule.name,
+                   {rule.state, color_of_rule(rule.state)},
+                   rule.action,
+                   std::to_string(rule.priority),
+                   joined(rule.ports, "every"),
+                   joined(rule.networks, "-"),
+                   joined(selectors_of(rule), "-"),
+                   std::to_string(rule.selected_count),
+                   std::to_string(rule.live()),
+                   std::to_string(rule.paired),
+                   format_bytes(rule.redirected_bytes),
+                   format_bytes(rule.tcp_bytes)});
+    return table;
+}
+
+// What a rule matches is below it.
+Table narrow_table(const std::vector<RuleReport>& rules) {
+    Table table({{"RULE", Align::left, 8},
+                 {"STATE"},
+                 {"ACTION"},
+                 {"PRIORITY", Align::right},
+                 {"LIVE", Align::right},
+                 {"PAIRED", Align::right},
+                 {"REDIRECTED", Align::right},
+                 {"LEFT TO TCP", Align::right}});
+    for (const RuleReport& rule : rules)
+        table.add({rule.name,
+                   {rule.state, color_of_rule(rule.state)},
+                   rule.action,
+                   std::to_string(rule.priority),
+                   std::to_string(rule.live()),
+                   std::to_string(rule.paired),
+                   format_bytes(rule.redirected_bytes),
+                   format_bytes(rule.tcp_bytes)},
+                  {fmt::format("{}: now {}", joined(selectors_of(rule), "-"),
+                               counted(rule.selected_count, "cgroup")),
+                   fmt::format("ports {}; networks {}", joined(rule.ports, "every"),
+                               joined(rule.networks, "-"))});
+    return table;
+}
+
+// --- connections
+
+template <typename Value>
+std::string both(const Value& client, const Value& server) {
+    return fmt::format("{}/{}", client, server);
+}
+
+std::string bytes_both(std::uint64_t client, std::uint64_t server) {
+    return both(format_bytes(client), format_bytes(server));
+}
+
+std::string ends_of(const ConnectionReport& connection) {
+    const EndReport& client = connection.client;
+    return endpoint(client.address, client.port) + " -> " +
+           endpoint(client.peer_address, client.peer_port);
+}
+
+std::string reason_of(const ConnectionReport& connection) {
+    return connection.reason == "none" ? "" : connection.reason;
+}
+
+std::vector<Table::Column> columns_of_all() {
+    return {{"RULE", Align::left, 8},
+            {"CLIENT -> SERVER"},
+            {"STATE"},
+            {"REASON"},
+            {"AGE", Align::right}};
+}
+
+std::vector<Table::Cell> cells_of_all(const ConnectionReport& connection) {
+    return {connection.rule,
+            ends_of(connection),
+            {connection.state, color_of_connection(connection.state)},
+            reason_of(connection),
+            age_text(connection.age)};
+}
+
+std::vector<Table::Cell> traffic_of(const ConnectionReport& connection) {
+    const EndReport& client = connection.client;
+    const EndReport& server = connection.server;
+    return {bytes_both(client.redirected_bytes, server.redirected_bytes),
+            both(client.redirected_messages, server.redirected_messages),
+            bytes_both(client.tcp_bytes, server.tcp_bytes),
+            both(client.tcp_messages, server.tcp_messages)};
+}
+
+const std::vector<Table::Column> kTrafficColumns = {
+    {"REDIRECTED ->/<-"}, {"MESSAGES"}, {"LEFT TO TCP ->/<-"}, {"MESSAGES"}};
+
+template <typename Range>
+void append(std::vector<Table::Column>& columns, const Range& more) {
+    columns.insert(columns.end(), more.begin(), more.end());
+}
+
+void append(std::vector<Table::Cell>& cells, const std::vector<Table::Cell>& more) {
+    cells.insert(cells.end(), more.begin(), more.end());
+}
+
+Table whole_table(const ConnectionsReport& report) {
+    std::vector<Table::Column> columns = columns_of_all();
+    append(columns, kTrafficColumns);
+    append(columns, std::vector<Table::Column>{{"CLIENT"}, {"SERVER"}});
+    Table table(std::move(columns));
+    for (const ConnectionReport& connection : report.connections) {
+        std::vector<Table::Cell> cells = cells_of_all(connection);
+        append(cells, traffic_of(connection));
+        append(cells, {who_text(connection.client), who_text(connection.server)});
+        table.add(std::move(cells));
+    }
+    return table;
+}
+
+// Three lines a connection.
+Table narrow_table(const ConnectionsReport& report) {
+    Table table(columns_of_all());
+    for (const ConnectionReport& connection : report.connections) {
+        const std::vector<Table::Cell> traffic = traffic_of(connection);
+        table.add(
+            cells_of_all(connection),
+            {who_text(connection.client) + " -> " + who_text(connection.server),
+             fmt::format("redirected {} in {} messages, left to TCP {} in {}", traffic[0].text,
+                         traffic[1].text, traffic[2].text, traffic[3].text)});
+    }
+    return table;
+}
+
+Table wide_table(const ConnectionsReport& report) {
+    std::vector<Table::Column> columns = columns_of_all();
+    append(columns, kTrafficColumns);
+    append(columns, std::vector<Table::Column>{{"CLIENT"},
+                                               {"SERVER"},
+                                               {"SERVER'S VIEW"},
+                                               {"CLIENT CGROUP"},
+                                               {"SERVER CGROUP"},
+                                               {"COOKIES"},
+                                               {"UIDS"}});
+    Table table(std::move(columns));
+    for (const ConnectionReport& connection : report.connections) {
+        const EndReport& client = connection.client;
+        const EndReport& server = connection.server;
+        std::vector<Table::Cell> cells = cells_of_all(connection);
+        append(cells, traffic_of(connection));
+        append(cells, {who_text(client), who_text(server),
+                       endpoint(server.peer_address, server.peer_port) + " -> " +
+                           endpoint(server.address, server.port),
+                       "/" + client.cgroup, "/" + server.cgroup, both(client.cookie, server.cookie),
+                       both(client.uid, server.uid)});
+        table.add(std::move(cells));
+    }
+    return table;
+}
+
 }  // namespace
+
+std::string endpoint(const std::string& address, std::uint16_t port) {
+    const bool is_ipv6 = address.find(':') != std::string::npos;
+    return is_ipv6 ? fmt::format("[{}]:{}", address, port) : fmt::format("{}:{}", address, port);
+}
+
+std::string who_text(const EndReport& end) {
+    if (end.cookie == 0)
+        return "(not seen here)";
+    const std::string place = end.unit.empty() ? "/" + end.cgroup : end.unit;
+    return end.pid == 0 ? place : fmt::format("{}[{}] {}", end.process, end.pid, place);
+}
 
 bool StatusReport::is_well() const {
     return problems.empty() && std::none_of(rules.begin(), rules.end(), [](const RuleReport& rule) {
@@ -270,46 +413,62 @@ bool StatusReport::is_well() const {
            });
 }
 
-std::string status_text(const StatusReport& status) {
-    std::uint64_t live = 0;
-    for (const RuleReport& rule : status.rules)
+std::string status_text(const StatusReport& status, const View& view) {
+    std::uint64_t live = 0, redirected = 0, left = 0;
+    for (const RuleReport& rule : status.rules) {
         live += rule.live();
-
-    std::string result = fmt::format(
-        "sockaccel {} on Linux {}{}\n", one_line(status.version), one_line(status.kernel),
-        status.kernel_state.empty() ? "" : " (" + one_line(status.kernel_state) + ")");
-    result += fmt::format("policy       {}, generation {}\n", files_text(status.policy_files),
-                          status.generation);
-    result += fmt::format("connections  {} accelerated, {} in the kernel's table\n", live,
-                          counted(status.pairs, "pair"));
-    result +=
-        fmt::format("memory       {} of {} used by queued data\n",
-                    format_bytes(status.budget_used_bytes), format_bytes(status.budget_bytes));
+        redirected += rule.redirected_bytes;
+        left += rule.tcp_bytes;
+    }
+    std::string result =
+        fmt::format("sockaccel {} on Linux {}", one_line(status.version), one_line(status.kernel));
+    if (!status.kernel_state.empty())
+        result += fmt::format(" ({})", colored(one_line(status.kernel_state),
+                                               color_of_kernel(status.kernel_state), view));
+    result += "\n";
+    const auto line = [&](const char* key, const std::string& value) {
+        result += fmt::format("{:<12} {}\n", key, one_line(value));
+    };
+    line("policy", fmt::format("{}, generation {}{}", files_text(status.policy_files),
+                               status.generation, last_reload_text(status)));
+    line("connections", fmt::format("{} accelerated, {} in the kernel's table", live,
+                                    counted(status.pairs, "pair")));
+    line("bytes", fmt::format("{} redirected, {} left to TCP", format_bytes(redirected),
+                              format_bytes(left)));
+    line("memory",
+         fmt::format("{} of {} used by queued data", format_bytes(status.budget_used_bytes),
+                     format_bytes(status.budget_bytes)));
     if (!status.paused.empty())
-        result += fmt::format("paused       {}\n", one_line(paused_text(status.paused)));
-    result +=
-        fmt::format("problems     {}\n",
-                    status.problems.empty() ? "none" : std::to_string(status.problems.size()));
+        line("paused", paused_text(status.paused));
+    line("problems", status.problems.empty() ? "none" : std::to_string(status.problems.size()));
     for (const std::string& problem : status.problems)
-        result += fmt::format("  {}\n", one_line(problem));
+        result += "  " + colored(one_line(problem), Color::red, view) + "\n";
     if (!status.foreign.empty())
+        line("foreign", counted(status.foreign.size(), "program") + " of others");
+    const std::size_t shown = std::min(status.foreign.size(), kShownForeign);
+    for (std::size_t at = 0; at < shown; ++at)
+        result += fmt::format("  {}\n", one_line(status.foreign[at]));
+    if (status.foreign.size() > shown)
         result +=
-            fmt::format("foreign      {} of others\n", counted(status.foreign.size(), "program"));
-    for (const std::string& program : status.foreign)
-        result += fmt::format("  {}\n", one_line(program));
+            fmt::format("  and {} more: --json has them all\n", status.foreign.size() - shown);
     result += "\n";
     if (status.rules.empty())
         return result + kNoRules;
 
-    Table table({{"RULE", Align::left},
-                 {"STATE", Align::left},
+    Table table({{"RULE", Align::left, 8},
+                 {"STATE"},
                  {"LIVE", Align::right},
+                 {"ENROLLED", Align::right},
                  {"REDIRECTED", Align::right},
                  {"LEFT TO TCP", Align::right}});
     for (const RuleReport& rule : status.rules)
-        table.add({rule.name, rule.state, std::to_string(rule.live()),
-                   format_bytes(rule.redirected_bytes), format_bytes(rule.tcp_bytes)});
-    return result + table.text() + notes(status.rules);
+        table.add({rule.name,
+                   {rule.state, color_of_rule(rule.state)},
+                   std::to_string(rule.live()),
+                   std::to_string(rule.enrolled),
+                   format_bytes(rule.redirected_bytes),
+                   format_bytes(rule.tcp_bytes)});
+    return result + table.text(view) + notes(status.rules);
 }
 
 std::string status_json(const StatusReport& status) {
@@ -318,6 +477,7 @@ std::string status_json(const StatusReport& status) {
                  {"kernel_state", status.kernel_state},
                  {"policy_files", status.policy_files},
                  {"generation", status.generation},
+                 {"last_reload_usec", status.last_reload.count()},
                  {"well", status.is_well()},
                  {"paused", status.paused},
                  {"foreign", status.foreign},
@@ -331,73 +491,27 @@ std::string status_json(const StatusReport& status) {
                  {"rules", to_json(status.rules)}});
 }
 
-std::string rules_text(const std::vector<RuleReport>& rules) {
+std::string rules_text(const std::vector<RuleReport>& rules, const View& view) {
     if (rules.empty())
         return kNoRules;
-    Table table({{"RULE", Align::left},
-                 {"STATE", Align::left},
-                 {"ACTION", Align::left},
-                 {"PRIORITY", Align::right},
-                 {"PORTS", Align::left},
-                 {"NETWORKS", Align::left},
-                 {"SELECTS", Align::left},
-                 {"NOW", Align::right},
-                 {"LIVE", Align::right},
-                 {"PAIRED", Align::right},
-                 {"REDIRECTED", Align::right},
-                 {"LEFT TO TCP", Align::right}});
-    for (const RuleReport& rule : rules)
-        table.add({rule.name, rule.state, rule.action, std::to_string(rule.priority),
-                   joined(rule.ports, "every"), joined(rule.networks, "-"),
-                   joined(selectors_of(rule), "-"), std::to_string(rule.selected_count),
-                   std::to_string(rule.live()), std::to_string(rule.paired),
-                   format_bytes(rule.redirected_bytes), format_bytes(rule.tcp_bytes)});
-    return table.text() + notes(rules);
+    const Table table = whole_table(rules);
+    const bool fits = view.width == 0 || table.width() <= view.width;
+    return (fits ? table : narrow_table(rules)).text(view) + notes(rules);
 }
 
 std::string rules_json(const std::vector<RuleReport>& rules) {
     return dump({{"rules", to_json(rules)}});
 }
 
-std::string connections_text(const ConnectionsReport& report, bool is_wide) {
-    std::vector<std::pair<std::string, Align>> columns = {{"RULE", Align::left},
-                                                          {"CLIENT -> SERVER", Align::left},
-                                                          {"STATE", Align::left},
-                                                          {"REDIRECTED ->/<-", Align::left},
-                                                          {"LEFT TO TCP ->/<-", Align::left},
-                                                          {"AGE", Align::right},
-                                                          {"REASON", Align::left}};
-    if (is_wide)
-        columns.insert(columns.end(), {{"SERVER'S VIEW", Align::left},
-                                       {"CLIENT CGROUP", Align::left},
-                                       {"SERVER CGROUP", Align::left},
-                                       {"COOKIES", Align::left},
-                                       {"UIDS", Align::left}});
-    Table table(std::move(columns));
-    const auto both = [](const auto& client, const auto& server) {
-        return fmt::format("{}/{}", client, server);
-    };
-    for (const ConnectionReport& connection : report.connections) {
-        const EndReport& client = connection.client;
-        const EndReport& server = connection.server;
-        std::vector<std::string> row = {
-            connection.rule,
-            endpoint(client.address, client.port) + " -> " +
-                endpoint(client.peer_address, client.peer_port),
-            connection.state,
-            both(format_bytes(client.redirected_bytes), format_bytes(server.redirected_bytes)),
-            both(format_bytes(client.tcp_bytes), format_bytes(server.tcp_bytes)),
-            age_text(connection.age),
-            connection.reason == "none" ? "" : connection.reason};
-        if (is_wide)
-            row.insert(row.end(),
-                       {endpoint(server.peer_address, server.peer_port) + " -> " +
-                            endpoint(server.address, server.port),
-                        "/" + client.cgroup, "/" + server.cgroup,
-                        both(client.cookie, server.cookie), both(client.uid, server.uid)});
-        table.add(row);
+std::string connections_text(const ConnectionsReport& report, bool is_wide, const View& view) {
+    std::string result = "no covered connections\n";
+    if (!report.connections.empty()) {
+        const Table table = is_wide ? wide_table(report) : whole_table(report);
+        const bool fits = is_wide || view.width == 0 || table.width() <= view.width;
+        result = fits ? table.text(view) : narrow_table(report).text(view);
+    } else if (report.filtered > 0) {
+        result = "no such connection\n";
     }
-    std::string result = report.connections.empty() ? "no covered connections\n" : table.text();
     if (report.omitted > 0)
         result +=
             fmt::format("{} more not shown: the list is too long for one answer\n", report.omitted);
@@ -412,11 +526,12 @@ std::string connections_json(const ConnectionsReport& report) {
     for (const ConnectionReport& connection : report.connections)
         array.push_back(to_json(connection));
     return dump({{"connections", std::move(array)},
+                 {"filtered", report.filtered},
                  {"omitted", report.omitted},
                  {"hidden", report.hidden}});
 }
 
-std::string conversations_text(const ConversationsReport& report) {
+std::string conversations_text(const ConversationsReport& report, const View& view) {
     if (report.conversations.empty())
         return "no connection was opened meanwhile; those that were open before are not seen\n";
     Table table({{"CLIENT", Align::left},
@@ -457,7 +572,7 @@ std::string conversations_text(const ConversationsReport& report) {
             "not let the witness load.\n";
     if (report.lost > 0)
         verdicts += counted(report.lost, "connection") + " not in here: the table was full.\n";
-    return table.text() + "\n" + verdicts;
+    return table.text(view) + "\n" + verdicts;
 }
 
 std::string conversations_json(const ConversationsReport& report,
@@ -498,18 +613,19 @@ std::string conversations_json(const ConversationsReport& report,
                  {"policy", suggestion_toml(report, rules, prove)}});
 }
 
-std::string event_text(const EventReport& event) {
+std::string event_text(const EventReport& event, const View& view) {
     const auto since_epoch =
         std::chrono::duration_cast<microseconds>(event.time.time_since_epoch()).count();
     const time_t seconds = since_epoch / 1'000'000;
     tm local{};
     localtime_r(&seconds, &local);
-    std::string line =
-        fmt::format("{:02}:{:02}:{:02}.{:06} {:<8} {} {} -> {}", local.tm_hour, local.tm_min,
-                    local.tm_sec, since_epoch % 1'000'000, one_line(event.event),
-                    event.rule.empty() ? "-" : one_line(event.rule),
-                    endpoint(one_line(event.client_address), event.client_port),
-                    endpoint(one_line(event.server_address), event.server_port));
+    std::string line = fmt::format(
+        "{:02}:{:02}:{:02}.{:06} {} {} {} -> {}", local.tm_hour, local.tm_min, local.tm_sec,
+        since_epoch % 1'000'000,
+        colored(fmt::format("{:<8}", one_line(event.event)), color_of_event(event.event), view),
+        event.rule.empty() ? "-" : one_line(event.rule),
+        endpoint(one_line(event.client_address), event.client_port),
+        endpoint(one_line(event.server_address), event.server_port));
     if (event.reason != "none" && !event.reason.empty())
         line += fmt::format(" {}: {}", one_line(event.reason), one_line(event.reason_text));
     return line + "\n";
@@ -541,17 +657,26 @@ std::string event_json(const EventReport& event) {
     return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-std::string probe_text(const ProbeReport& report) {
-    Table table({{"CHECK", Align::left},
-                 {"", Align::left},
-                 {"RESULT", Align::left},
-                 {"CONSEQUENCE", Align::left}});
-    for (const Finding& finding : report.findings)
-        table.add({finding.check, finding.ok ? "right" : "wrong", finding.result,
-                   finding.consequence.empty() ? "-" : finding.consequence});
-    return table.text() + (report.is_usable ? "\nthis kernel is usable\n"
-                                            : "\nthis kernel is unusable: nothing is "
-                                              "accelerated\n");
+std::string probe_text(const ProbeReport& report, const View& view) {
+    Table table({{"CHECK"}, {""}, {"RESULT"}, {"CONSEQUENCE"}}),
+        narrow({{"CHECK"}, {""}, {"RESULT"}});
+    for (const Finding& finding : report.findings) {
+        std::vector<Table::Cell> cells = {
+            finding.check,
+            {finding.ok ? "right" : "wrong", finding.ok ? Color::green : Color::red},
+            finding.result};
+        std::vector<std::string> consequence;
+        if (!finding.consequence.empty())
+            consequence.push_back(finding.consequence);
+        narrow.add(cells, consequence);
+        cells.emplace_back(consequence.empty() ? "-" : finding.consequence);
+        table.add(std::move(cells));
+    }
+    const bool fits = view.width == 0 || table.width() <= view.width;
+    return (fits ? table : narrow).text(view) + (report.is_usable
+                                                     ? "\nthis kernel is usable\n"
+                                                     : "\nthis kernel is unusable: nothing is "
+                                                       "accelerated\n");
 }
 
 std::string probe_json(const ProbeReport& report) {

@@ -11,32 +11,39 @@
 #include "conversations.hpp"
 #include "policy_source.hpp"
 #include "report.hpp"
+#include "table.hpp"
 
 namespace sockaccel::ctl {
 
-[[nodiscard]] std::string status_text(const StatusReport& status);
+[[nodiscard]] std::string status_text(const StatusReport& status, const View& view = {});
 [[nodiscard]] std::string status_json(const StatusReport& status);
 
-[[nodiscard]] std::string rules_text(const std::vector<RuleReport>& rules);
+[[nodiscard]] std::string rules_text(const std::vector<RuleReport>& rules, const View& view = {});
 [[nodiscard]] std::string rules_json(const std::vector<RuleReport>& rules);
 
+// "[::1]:80"
+[[nodiscard]] std::string endpoint(const std::string& address, std::uint16_t port);
+// "redis-server[812] redis.service", as far as it is known.
+[[nodiscard]] std::string who_text(const EndReport& end);
+
 // `is_wide`: with cgroups, socket cookies, users, and what the server sees.
-[[nodiscard]] std::string connections_text(const ConnectionsReport& report, bool is_wide);
+[[nodiscard]] std::string connections_text(const ConnectionsReport& report, bool is_wide,
+                                           const View& view = {});
 [[nodiscard]] std::string connections_json(const ConnectionsReport& report);
 
 // One line an event; the text has local time, the JSON UTC.
-[[nodiscard]] std::string event_text(const EventReport& event);
+[[nodiscard]] std::string event_text(const EventReport& event, const View& view = {});
 [[nodiscard]] std::string event_json(const EventReport& event);
 
 // What rules that observe have seen. The JSON has the policy that is suggested by it, too: see
 // suggestion.hpp for `rules` and `prove`.
-[[nodiscard]] std::string conversations_text(const ConversationsReport& report);
+[[nodiscard]] std::string conversations_text(const ConversationsReport& report, const View& view);
 [[nodiscard]] std::string conversations_json(const ConversationsReport& report,
                                              const std::vector<RuleReport>& rules,
                                              const std::string& prove);
 
 // What the self-test found, a row a check.
-[[nodiscard]] std::string probe_text(const ProbeReport& report);
+[[nodiscard]] std::string probe_text(const ProbeReport& report, const View& view = {});
 [[nodiscard]] std::string probe_json(const ProbeReport& report);
 
 [[nodiscard]] std::string changes_text(const std::vector<std::string>& changes);

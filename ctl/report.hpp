@@ -40,7 +40,8 @@ struct StatusReport {
     std::vector<std::string> policy_files;  // that the policy in force was read from
     std::string kernel_state;               // testing, usable, unusable
     std::uint32_t generation = 0;
-    std::vector<RuleReport> rules;  // in deciding order
+    std::chrono::microseconds last_reload{};  // since the epoch; 0: not known
+    std::vector<RuleReport> rules;            // in deciding order
     std::uint32_t pairs = 0;
     std::uint64_t budget_used_bytes = 0, budget_bytes = 0;
     std::uint64_t halves_expired = 0;
@@ -65,6 +66,9 @@ struct EndReport {
     std::uint64_t cookie = 0, netns = 0;
     std::uint32_t uid = 0;
     std::string cgroup;
+    // Not told by the daemon, see identify(): "" and 0 if not known.
+    std::string unit, process;
+    int pid = 0;
     std::uint64_t queued_bytes = 0;
     std::uint64_t redirected_messages = 0, redirected_bytes = 0;
     std::uint64_t tcp_messages = 0, tcp_bytes = 0;
@@ -79,6 +83,7 @@ struct ConnectionReport {
 
 struct ConnectionsReport {
     std::vector<ConnectionReport> connections;
+    std::size_t filtered = 0;   // that were not asked for
     std::uint32_t omitted = 0;  // that did not fit into the answer
     std::uint32_t hidden = 0;   // of other users, which the caller may not see
 };

@@ -15,8 +15,12 @@ Run declare(CLI::App& app, const Common& common) {
     };
 }
 
+constexpr const char* kExamples =
+    "resume redis\tend the pause of one rule\n"
+    "resume\tof everything\n";
+
 }  // namespace
 
-const Command resume_command{"resume", "end a pause (root, or by polkit)", "", declare};
+const Command resume_command{"resume", "end a pause (root, or by polkit)", kExamples, declare};
 
 }  // namespace sockaccel::ctl

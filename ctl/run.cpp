@@ -278,8 +278,8 @@ Run declare(CLI::App& app, const Common& common) {
 
 const Command run_command{
     "run", "run a command, accelerated for as long as it runs (root, or by polkit)",
-    "sockaccelctl run -- redis-benchmark\twith a server that a rule covers\n"
-    "sockaccelctl run --tolerate fionread,splice,waitall -- sh -c 'iperf3 -s -1 & sleep 1; "
+    "run -- redis-benchmark\twith a server that a rule covers\n"
+    "run --tolerate fionread,splice,waitall -- sh -c 'iperf3 -s -1 & sleep 1; "
     "iperf3 -c 127.0.0.1'\twithin itself\n",
     declare};
 

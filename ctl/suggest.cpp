@@ -45,8 +45,8 @@ int suggest(const Common& common, const Options& options) {
         return std::none_of(rules.begin(), rules.end(),
                             [&](const RuleReport& rule) { return rule.name == it.rule; });
     });
-    print(common.is_json ? conversations_json(report, rules, options.prove)
-                         : suggestion_toml(report, rules, options.prove));
+    show(common, common.is_json ? conversations_json(report, rules, options.prove)
+                                : suggestion_toml(report, rules, options.prove));
     return EXIT_SUCCESS;
 }
 
@@ -66,10 +66,10 @@ Run declare(CLI::App& app, const Common& common) {
 
 }  // namespace
 
-const Command suggest_command{
-    "suggest", "a policy, by what rules that observe have seen (root, or by polkit)",
-    "sockaccelctl suggest > new.toml && sockaccelctl check new.toml\tfrom now on\n"
-    "sockaccelctl suggest --for 1h\tin an hour\n",
-    declare};
+const Command suggest_command{"suggest",
+                              "a policy, by what rules that observe have seen (root, or by polkit)",
+                              "suggest > new.toml && sockaccelctl check new.toml\tfrom now on\n"
+                              "suggest --for 1h\tin an hour\n",
+                              declare};
 
 }  // namespace sockaccel::ctl

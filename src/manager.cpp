@@ -218,6 +218,14 @@ class Variants {
         known_;
 };
 
+// How often the policy was read, and when at last.
+struct Loads {
+    std::uint32_t count = 1;
+    std::chrono::system_clock::time_point last = std::chrono::system_clock::now();
+
+    void add() { *this = {count + 1}; }
+};
+
 // One rule on the bus.
 class RuleObject final
     : public sdbus::AdaptorInterfaces<org::sockaccel1::Rule_adaptor, sdbus::Properties_adaptor,
@@ -332,13 +340,13 @@ class ManagerObject final
                                       sdbus::ObjectManager_adaptor> {
   public:
     ManagerObject(sdbus::IConnection& connection, Engine& engine, Manager::About about,
-                  Manager::Acts acts, std::uint32_t& generation)
+                  Manager::Acts acts, Loads& loads)
         : AdaptorInterfaces(connection, kManagerPath),
           connection_(connection),
           engine_(engine),
           about_(std::move(about)),
           acts_(std::move(acts)),
-          generation_(generation),
+          loads_(loads),
           access_(connection) {
         registerAdaptor();
         refresh();
@@ -354,7 +362,7 @@ class ManagerObject final
 
     std::vector<std::string> reload() {
         std::vector<std::string> changes = acts_.reload();
-        ++generation_;
+        loads_.add();
         refresh();
         return changes;
     }
@@ -404,6 +412,7 @@ class ManagerObject final
     // The properties that change.
     struct Shown {
         std::uint32_t generation = 1;
+        std::uint64_t last_reload = 0;
         std::vector<std::string> policy_files;
         std::vector<std::string> rules;
         std::uint32_t active_rules = 0;
@@ -447,7 +456,8 @@ class ManagerObject final
 
     void refresh_properties(const std::vector<RuleStatus>& rules) {
         Shown after;
-        after.generation = generation_;
+        after.generation = loads_.count;
+        after.last_reload = microseconds(loads_.last.time_since_epoch());
         after.policy_files = texts_of(acts_.policy_files());
         after.rules = texts_of(rules, [](const RuleStatus& status) { return status.rule.name; });
         after.active_rules = static_cast<std::uint32_t>(std::count_if(
@@ -461,7 +471,7 @@ class ManagerObject final
 
         std::vector<std::string> changed;
         if (shown_.generation != after.generation)
-            changed.emplace_back("Generation");
+            changed.insert(changed.end(), {"Generation", "LastReloadUSec"});
         if (shown_.policy_files != after.policy_files)
             changed.emplace_back("PolicyFiles");
         if (shown_.rules != after.rules)
@@ -581,6 +591,7 @@ class ManagerObject final
                         {"budget_used_bytes", totals.budget_used_bytes},
                         {"budget_bytes", totals.budget_bytes},
                         {"halves_expired", totals.halves_expired},
+                        {"last_reload_usec", shown_.last_reload},
                         {"limit_hits", by_limit(totals.limit_hits)},
                         {"pass_usec", microseconds(engine_.last_pass_took())},
                         {"foreign", texts_of(engine_.foreign())},
@@ -745,6 +756,7 @@ class ManagerObject final
     std::string Version() override { return valid_utf8(about_.version); }
     std::vector<std::string> PolicyFiles() override { return shown_.policy_files; }
     std::uint32_t Generation() override { return shown_.generation; }
+    std::uint64_t LastReloadUSec() override { return shown_.last_reload; }
     std::vector<std::string> Rules() override { return shown_.rules; }
     std::uint32_t ActiveRules() override { return shown_.active_rules; }
     std::vector<std::string> Paused() override { return shown_.paused; }
@@ -859,7 +871,7 @@ class ManagerObject final
     Engine& engine_;
     const Manager::About about_;
     const Manager::Acts acts_;
-    std::uint32_t& generation_;
+    Loads& loads_;
     Shown shown_;
     std::array<std::string, SA_MAX_RULES> names_;  // by rule id, kept until the id is reused
     std::map<std::string, std::unique_ptr<RuleObject>> rules_;
@@ -880,12 +892,12 @@ namespace {
 class Presence {
   public:
     Presence(const BusAddress& bus, EventLoop& loop, Engine& engine, const Manager::About& about,
-             const Manager::Acts& acts, std::uint32_t& generation, std::function<void()> lost,
+             const Manager::Acts& acts, Loads& loads, std::function<void()> lost,
              std::function<void()> answered)
         : lost_(std::move(lost)),
           answered_(std::move(answered)),
           connection_(open_bus(bus)),
-          object_(*connection_, engine, about, acts, generation),
+          object_(*connection_, engine, about, acts, loads),
           io_(loop.on_io(
               connection_->getEventLoopPollData().fd, [this] { return wanted(); },
               [this] { dispatch(); })) {}
@@ -988,7 +1000,7 @@ struct Manager::State {
 
     void connect() {
         presence_ = std::make_unique<Presence>(
-            bus_, loop_, engine_, about_, acts_, generation_, [this] { retry_.arm(now()); },
+            bus_, loop_, engine_, about_, acts_, loads_, [this] { retry_.arm(now()); },
             [this] {
                 if (answered_)
                     answered_();
@@ -1019,7 +1031,7 @@ struct Manager::State {
     const About about_;
     const Acts acts_;
     std::function<void()> answered_;
-    std::uint32_t generation_ = 1;
+    Loads loads_;
     std::chrono::milliseconds wait_ = kFirstRetry;
     Timer retry_;
     std::unique_ptr<Presence> presence_;  // none: the bus is away
@@ -1057,7 +1069,7 @@ std::vector<std::string> Manager::reload() {
     if (state_->presence_)
         return state_->presence_->object().reload();
     std::vector<std::string> changes = state_->acts_.reload();
-    ++state_->generation_;
+    state_->loads_.add();
     return changes;
 }
 

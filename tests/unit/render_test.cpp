@@ -73,6 +73,9 @@ ConnectionsReport connections() {
     connection.client.cookie = 17;
     connection.client.uid = 1000;
     connection.client.cgroup = "web.slice";
+    connection.client.unit = "redis.service";
+    connection.client.process = "redis-cli";
+    connection.client.pid = 7;
     connection.client.redirected_bytes = 2048;
     connection.client.reasons = {{"queue", 3}};
     connection.server.address = "10.0.0.2";
@@ -81,7 +84,7 @@ ConnectionsReport connections() {
     connection.server.peer_port = 40001;
     connection.server.cookie = 18;
     connection.server.tcp_bytes = 7;
-    return {{connection}, 0, 0};
+    return {{connection}, 0, 0, 0};
 }
 
 EventReport event() {
@@ -108,12 +111,13 @@ TEST(Render, StatusFitsOneScreen) {
               "sockaccel 0.1 on Linux 6.1.0 (usable)\n"
               "policy       /etc/sockaccel.toml, generation 2\n"
               "connections  3 accelerated, 4 pairs in the kernel's table\n"
+              "bytes        3MiB redirected, 512B left to TCP\n"
               "memory       1.5KiB of 256MiB used by queued data\n"
               "problems     none\n"
               "\n"
-              "RULE   STATE    LIVE  REDIRECTED  LEFT TO TCP\n"
-              "redis  active      3        3MiB         512B\n"
-              "web    refused     0          0B           0B\n"
+              "RULE   STATE    LIVE  ENROLLED  REDIRECTED  LEFT TO TCP\n"
+              "redis  active      3         5        3MiB         512B\n"
+              "web    refused     0         0          0B           0B\n"
               "\n"
               "web is refused: it would have to tolerate splice\n");
 }
@@ -195,7 +199,7 @@ TEST(Render, StatusAsJson) {
     report.rules = {redis()};
     EXPECT_EQ(json::parse(status_json(report)), json::parse(R"({
         "version": "0.1", "kernel": "6.1.0", "kernel_state": "usable", "policy_files": ["/etc/sockaccel.toml"],
-        "generation": 2, "well": true, "problems": [], "paused": [], "foreign": [], "pairs": 4,
+        "generation": 2, "last_reload_usec": 0, "well": true, "problems": [], "paused": [], "foreign": [], "pairs": 4,
         "budget_used_bytes": 1536, "budget_bytes": 268435456, "halves_expired": 0,
         "limit_hits": {}, "pass_usec": 0,
         "rules": [{
@@ -232,11 +236,31 @@ TEST(Render, ListsAreJsonObjectsWithOneKey) {
 
 TEST(Render, ConnectionsAsTable) {
     EXPECT_EQ(connections_text(connections(), false),
-              "RULE   CLIENT -> SERVER           STATE   REDIRECTED ->/<-  LEFT TO TCP ->/<-    "
-              "AGE  REASON\n"
-              "redis  [::1]:40000 -> [::1]:6379  paired  2KiB/0B           0B/7B              "
-              "2h05m  blocking\n");
+              "RULE   CLIENT -> SERVER           STATE   REASON      AGE  REDIRECTED ->/<-  "
+              "MESSAGES  LEFT TO TCP ->/<-  MESSAGES  CLIENT                      SERVER\n"
+              "redis  [::1]:40000 -> [::1]:6379  paired  blocking  2h05m  2KiB/0B           "
+              "0/0       0B/7B              0/0       redis-cli[7] redis.service  /\n");
     EXPECT_EQ(connections_text({}, false), "no covered connections\n");
+}
+
+// Eighty columns: three lines a connection, and none of them is longer.
+TEST(Render, ConnectionsOnANarrowTerminal) {
+    EXPECT_EQ(connections_text(connections(), false, {80, false}),
+              "RULE   CLIENT -> SERVER           STATE   REASON      AGE\n"
+              "redis  [::1]:40000 -> [::1]:6379  paired  blocking  2h05m\n"
+              "  redis-cli[7] redis.service -> /\n"
+              "  redirected 2KiB/0B in 0/0 messages, left to TCP 0B/7B in 0/0\n");
+}
+
+TEST(Render, StatusSaysWhenThePolicyWasRead) {
+    StatusReport report = status();
+    report.last_reload = std::chrono::hours(24 * 365);
+    EXPECT_NE(status_text(report).find(", generation 2, read 1971-01-0"), std::string::npos);
+}
+
+TEST(Render, ColorsOnlyWhereTheyAreWanted) {
+    EXPECT_EQ(status_text(status(), {80, false}).find('\x1b'), std::string::npos);
+    EXPECT_NE(status_text(status(), {80, true}).find("\x1b[32musable\x1b[0m"), std::string::npos);
 }
 
 TEST(Render, WideConnectionsShowBothViews) {
@@ -267,15 +291,15 @@ TEST(Render, ConnectionsAsJson) {
             "reason_text": "an end is not O_NONBLOCK", "age_usec": 7500000000,
             "client": {
                 "address": "::1", "port": 40000, "peer_address": "::1", "peer_port": 6379,
-                "cookie": 17, "netns": 0, "uid": 1000, "cgroup": "web.slice",
+                "cookie": 17, "netns": 0, "uid": 1000, "cgroup": "web.slice", "unit": "redis.service", "pid": 7, "process": "redis-cli",
                 "queued_bytes": 0, "redirected_messages": 0, "redirected_bytes": 2048,
                 "tcp_messages": 0, "tcp_bytes": 0, "reasons": {"queue": 3}},
             "server": {
                 "address": "10.0.0.2", "port": 6380, "peer_address": "10.0.0.1",
-                "peer_port": 40001, "cookie": 18, "netns": 0, "uid": 0, "cgroup": "",
+                "peer_port": 40001, "cookie": 18, "netns": 0, "uid": 0, "cgroup": "", "unit": "", "pid": 0, "process": "",
                 "queued_bytes": 0, "redirected_messages": 0, "redirected_bytes": 0,
                 "tcp_messages": 0, "tcp_bytes": 7, "reasons": {}}}],
-        "omitted": 0, "hidden": 0})"));
+        "filtered": 0, "omitted": 0, "hidden": 0})"));
 }
 
 // A user may name a cgroup so that it clears the terminal of whoever looks.
@@ -292,8 +316,8 @@ TEST(Render, AgesHaveTheirTwoLargestUnits) {
         ConnectionsReport report = connections();
         report.connections[0].age = seconds;
         const std::string text = connections_text(report, false);
-        const std::size_t end = text.rfind("  blocking");
-        return text.substr(text.rfind(' ', end - 1) + 1, end - text.rfind(' ', end - 1) - 1);
+        const std::size_t begin = text.find_first_not_of(' ', text.find("blocking") + 8);
+        return text.substr(begin, text.find(' ', begin) - begin);
     };
     using namespace std::chrono_literals;
     EXPECT_EQ(age(0s), "0s");
