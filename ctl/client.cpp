@@ -2,7 +2,6 @@
 #include "client.hpp"
 
 #include <poll.h>
-#include <sdbus-c++/sdbus-c++.h>
 #include <sys/signalfd.h>
 
 #include <algorithm>
@@ -14,13 +13,13 @@
 #include "org.sockaccel1.Manager.proxy.hpp"
 #include "org.sockaccel1.Rule.proxy.hpp"
 #include "raw_message.hpp"
+#include "sdbus_compat.hpp"
 
 namespace sockaccel::ctl {
 
 namespace {
 
 using std::chrono::microseconds;
-using Dict = std::map<std::string, sdbus::Variant>;
 
 // Longer than the daemon waits for polkit, and polkit for a password.
 constexpr std::chrono::minutes kPatience{4};
@@ -68,20 +67,21 @@ std::unique_ptr<sdbus::IConnection> open_bus(const BusAddress& bus) {
 }
 
 // A key that an older daemon does not send yet is read as zero or empty.
-template <typename Value>
-void read(const Dict& dict, const std::string& key, Value& value) {
-    const auto found = dict.find(key);
+template <typename Key, typename Value>
+void read(const std::map<Key, sdbus::Variant>& dict, const std::string& key, Value& value) {
+    const auto found = dict.find(Key(key));
     if (found != dict.end())
-        value = found->second.get<Value>();
+        value = found->second.template get<Value>();
 }
 
-void read(const Dict& dict, const std::string& key, microseconds& value) {
+template <typename Key>
+void read(const std::map<Key, sdbus::Variant>& dict, const std::string& key, microseconds& value) {
     std::uint64_t count = 0;
     read(dict, key, count);
     value = microseconds(count);
 }
 
-RuleReport read_rule(const Dict& dict) {
+RuleReport read_rule(const Properties& dict) {
     RuleReport rule;
     read(dict, "Name", rule.name);
     read(dict, "State", rule.state);
@@ -167,7 +167,7 @@ class ManagerProxy final
                                     sdbus::ObjectManager_proxy> {
   public:
     explicit ManagerProxy(sdbus::IConnection& connection)
-        : ProxyInterfaces(connection, kBusName, kManagerPath) {
+        : ProxyInterfaces(connection, BusName(kBusName), sdbus::ObjectPath(kManagerPath)) {
         registerProxy();
     }
     ~ManagerProxy() { unregisterProxy(); }
@@ -186,10 +186,11 @@ class ManagerProxy final
     void onConnectionEvent(const std::string& event, const Dict& details) override {
         events.emplace_back(event, details);
     }
-    void onPropertiesChanged(const std::string&, const Dict&,
-                             const std::vector<std::string>&) override {}
-    void onInterfacesAdded(const sdbus::ObjectPath&, const std::map<std::string, Dict>&) override {}
-    void onInterfacesRemoved(const sdbus::ObjectPath&, const std::vector<std::string>&) override {}
+    void onPropertiesChanged(const InterfaceName&, const Properties&,
+                             const std::vector<PropertyName>&) override {}
+    void onInterfacesAdded(const sdbus::ObjectPath&, const Interfaces&) override {}
+    void onInterfacesRemoved(const sdbus::ObjectPath&, const std::vector<InterfaceName>&) override {
+    }
 };
 
 }  // namespace
@@ -197,16 +198,17 @@ class ManagerProxy final
 struct Client::State {
     State(const BusAddress& bus, IfNotRunning what) : connection(open_bus(bus)) {
         // A call has the bus start the daemon.
-        const bool may_call = what == IfNotRunning::start || call("look for sockacceld", [this] {
-                                  const auto driver = sdbus::createProxy(
-                                      *connection, "org.freedesktop.DBus", "/org/freedesktop/DBus");
-                                  bool result = false;
-                                  driver->callMethod("NameHasOwner")
-                                      .onInterface("org.freedesktop.DBus")
-                                      .withArguments(std::string(kBusName))
-                                      .storeResultsTo(result);
-                                  return result;
-                              });
+        const bool may_call =
+            what == IfNotRunning::start || call("look for sockacceld", [this] {
+                const auto driver = sdbus::createProxy(*connection, BusName("org.freedesktop.DBus"),
+                                                       sdbus::ObjectPath("/org/freedesktop/DBus"));
+                bool result = false;
+                driver->callMethod("NameHasOwner")
+                    .onInterface("org.freedesktop.DBus")
+                    .withArguments(std::string(kBusName))
+                    .storeResultsTo(result);
+                return result;
+            });
         if (!may_call)
             throw_not_running();
         manager = std::make_unique<ManagerProxy>(*connection);
@@ -258,7 +260,8 @@ std::vector<RuleReport> Client::rules() {
         const std::vector<std::string> order = state_->manager->Rules();
         std::vector<RuleReport> rules;
         for (const auto& object : state_->manager->GetManagedObjects()) {
-            const auto found = object.second.find(org::sockaccel1::Rule_proxy::INTERFACE_NAME);
+            const auto found =
+                object.second.find(InterfaceName(org::sockaccel1::Rule_proxy::INTERFACE_NAME));
             if (found != object.second.end())
                 rules.push_back(read_rule(found->second));
         }
@@ -332,18 +335,19 @@ void Client::monitor(bool all, const std::function<void(bool sees_all)>& ready,
     bool is_gone = false, sees_all = false;
     sdbus::Slot watch;
     call("monitor", [&] {
-        watch = state_->connection->addMatch(
-            "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-            "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
-                std::string(kBusName) + "',arg2=''",
-            [&is_gone](sdbus::Message&) { is_gone = true; });
+        watch =
+            add_match(*state_->connection,
+                      "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+                      "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
+                          std::string(kBusName) + "',arg2=''",
+                      [&is_gone](sdbus::Message&) { is_gone = true; });
         sees_all = state_->manager->Subscribe();
     });
     ready(sees_all);
 
     while (true) {
         const auto wanted = call("monitor", [&] {
-            while (state_->connection->processPendingRequest()) {
+            while (process_pending(*state_->connection)) {
             }
             return state_->connection->getEventLoopPollData();
         });
