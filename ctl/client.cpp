@@ -174,8 +174,8 @@ class ManagerProxy final
 
     // Never sent: it tells the connection of sd-bus, which sdbus-c++ keeps for itself.
     [[nodiscard]] sdbus::MethodCall any_call() {
-        return getProxy().createMethodCall(org::sockaccel1::Manager_proxy::INTERFACE_NAME,
-                                           "Status");
+        return getProxy().createMethodCall(
+            InterfaceName(org::sockaccel1::Manager_proxy::INTERFACE_NAME), MemberName("Status"));
     }
 
     // Signals that came and were not taken. They are not handled where they arrive: that is inside
@@ -340,7 +340,7 @@ void Client::monitor(bool all, const std::function<void(bool sees_all)>& ready,
                       "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
                       "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
                           std::string(kBusName) + "',arg2=''",
-                      [&is_gone](sdbus::Message&) { is_gone = true; });
+                      [&is_gone](const sdbus::Message&) { is_gone = true; });
         sees_all = state_->manager->Subscribe();
     });
     ready(sees_all);

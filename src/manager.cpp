@@ -693,7 +693,7 @@ class ManagerObject final
                       "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
                       "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
                           name + "',arg2=''",
-                      [this, name](sdbus::Message&) { gone_.push_back(name); });
+                      [this, name](const sdbus::Message&) { gone_.push_back(name); });
         subscribers_.emplace(name, Subscriber{std::move(watch), verdict.uid, verdict.is_allowed});
         // It may have left before the match was there.
         if (!is_on_bus(name))
@@ -747,8 +747,8 @@ class ManagerObject final
             if (!subscriber.sees_all && !is_own(subscriber.uid, event.client_uid, event.server_uid))
                 continue;
             try {
-                auto signal =
-                    getObject().createSignal(Manager_adaptor::INTERFACE_NAME, "ConnectionEvent");
+                auto signal = getObject().createSignal(
+                    InterfaceName(Manager_adaptor::INTERFACE_NAME), MemberName("ConnectionEvent"));
                 signal.setDestination(name);
                 signal << std::string(to_string(event.kind)) << details;
                 getObject().emitSignal(signal);

@@ -18,6 +18,7 @@ namespace sockaccel {
 using BusName = sdbus::ServiceName;
 using InterfaceName = sdbus::InterfaceName;
 using PropertyName = sdbus::PropertyName;
+using MemberName = sdbus::MemberName;  // of a method or a signal
 using ErrorName = sdbus::Error::Name;
 using ReplyError = std::optional<sdbus::Error>;
 
@@ -65,6 +66,7 @@ inline void finish(sdbus::IObject&) {}
 using BusName = std::string;
 using InterfaceName = std::string;
 using PropertyName = std::string;
+using MemberName = std::string;
 using ErrorName = std::string;
 using ReplyError = const sdbus::Error*;
 

@@ -168,8 +168,8 @@ void FakeSystemd::run(const std::string& id, const std::string& cgroup) {
         const std::lock_guard lock(mutex_);
         units_.at(id).cgroup = cgroup;
     }
-    auto signal =
-        objects_.at(id)->createSignal("org.freedesktop.DBus.Properties", "PropertiesChanged");
+    auto signal = objects_.at(id)->createSignal(InterfaceName("org.freedesktop.DBus.Properties"),
+                                                MemberName("PropertiesChanged"));
     const std::string state = cgroup.empty() ? "inactive" : "active";
     signal << std::string(kUnit) << dict_of({{"ActiveState", state}}) << std::vector<std::string>{};
     objects_.at(id)->emitSignal(signal);
