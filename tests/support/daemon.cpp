@@ -51,7 +51,7 @@ void ManagerProxy::onConnectionEvent(const std::string& event, const Dict& detai
 
 void ManagerProxy::onPropertiesChanged(const InterfaceName&, const Properties& changed,
                                        const std::vector<PropertyName>&) {
-    changes.push_back(changed);
+    changes.emplace_back(changed.begin(), changed.end());
 }
 
 void ManagerProxy::onInterfacesAdded(const sdbus::ObjectPath& path, const Interfaces&) {
@@ -74,7 +74,7 @@ RuleProxy::~RuleProxy() {
 
 void RuleProxy::onPropertiesChanged(const InterfaceName&, const Properties& changed,
                                     const std::vector<PropertyName>&) {
-    changes.push_back(changed);
+    changes.emplace_back(changed.begin(), changed.end());
 }
 
 std::unique_ptr<sdbus::IConnection> connect(const PrivateBus& bus) {

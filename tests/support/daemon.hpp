@@ -30,7 +30,7 @@ class ManagerProxy final
     ~ManagerProxy();
 
     std::vector<std::pair<std::string, Dict>> events;  // ConnectionEvent
-    std::vector<Properties> changes;                   // PropertiesChanged
+    std::vector<Dict> changes;                         // PropertiesChanged
     std::vector<std::string> added, removed;           // object paths
 
   private:
@@ -48,7 +48,7 @@ class RuleProxy final
     RuleProxy(sdbus::IConnection& connection, const std::string& name);
     ~RuleProxy();
 
-    std::vector<Properties> changes;
+    std::vector<Dict> changes;
 
   private:
     void onPropertiesChanged(const InterfaceName& interface, const Properties& changed,
