@@ -17,8 +17,9 @@ constexpr const char* kPackage = "sockaccel";
 // What is in the host's directories by this name, whoever made it.
 std::vector<std::string> traces() {
     std::vector<std::string> found;
-    const std::string listed = succeed({"find", "/etc", "/usr", "/lib/systemd", "/run", "/var/lib",
-                                        "-maxdepth", "5", "-name", "*sockaccel*"});
+    const std::string listed =
+        succeed({"find", "/etc", "/usr", "/lib/systemd", "/run", "/var/lib", "-ignore_readdir_race",
+                 "-maxdepth", "5", "-name", "*sockaccel*"});
     std::istringstream lines(listed);
     for (std::string line; std::getline(lines, line);)
         found.push_back(line);
