@@ -13,6 +13,7 @@
  * with, so the gate itself is behind a PROG_ARRAY: the kernel clears that when the daemon is gone,
  * and from then on all is TCP.
  */
+#include "memory.h"
 #include "socket.h"
 
 struct verdict {
@@ -55,18 +56,6 @@ static __always_inline bool is_tcp_memory_short(struct sock *sk)
 	if (since)
 		bpf_probe_read_kernel(&pressure, sizeof(pressure), since);
 	return pressure;
-}
-
-/* Are there so many pages in the cgroup and in those above it? */
-static __always_inline bool has_pages(struct page_counter *counter, __u64 pages)
-{
-	for (int i = 0; i < SA_CGROUP_DEPTH && counter; i++) {
-		if ((__u64)BPF_CORE_READ(counter, usage.counter) + pages >
-		    BPF_CORE_READ(counter, max))
-			return false;
-		counter = BPF_CORE_READ(counter, parent);
-	}
-	return true;
 }
 
 /*
@@ -176,12 +165,34 @@ static __always_inline bool charge(struct sa_side *side, __u64 needed)
 	return true;
 }
 
-static __always_inline __u32 room(struct verdict *v)
+/*
+ * TCP drops segments while more than sk_rcvbuf waits, and the reader would get them with the
+ * time-out of a retransmission. A buffer whose size the program has not set grows with what waits
+ * (tcp_clamp_window). Of one that it has set, what is redirected leaves room for all that TCP may
+ * send, and for a quarter of that in headers.
+ */
+static __always_inline __u64 queue_limit(const struct verdict *v)
 {
 	struct sa_rule *rule = &control.rules[v->pair->rule & (SA_MAX_RULES - 1)];
+	struct sock *peer = v->peer;
+	struct tcp_sock *tp = (struct tcp_sock *)peer;
+	__u64 window, buffer;
+
+	if (!(BPF_CORE_READ_BITFIELD_PROBED(peer, sk_userlocks) & SOCK_RCVBUF_LOCK))
+		return rule->queue_bytes;
+	window = (__u32)(BPF_CORE_READ(tp, rcv_wup) + BPF_CORE_READ(tp, rcv_wnd) -
+			 BPF_CORE_READ(tp, rcv_nxt));
+	window += window / 4;
+	buffer = (__u32)BPF_CORE_READ(peer, sk_rcvbuf);
+	buffer = buffer > window ? buffer - window : 0;
+	return buffer < rule->queue_bytes ? buffer : rule->queue_bytes;
+}
+
+static __always_inline __u32 room(struct verdict *v)
+{
 	__u32 waiting;
 
-	if (v->queued + v->size > rule->queue_bytes)
+	if (v->queued + v->size > queue_limit(v))
 		return SA_REASON_QUEUE;
 	waiting = waiting_messages(v);
 	if (waiting >= SA_MAX_MESSAGES)

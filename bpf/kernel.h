@@ -15,24 +15,25 @@
 typedef _Bool bool;
 enum { false, true };
 
-#define NULL	      ((void *)0)
-#define AF_INET	      2
-#define AF_INET6      10
-#define EBUSY	      16
-#define E2BIG	      7
-#define EEXIST	      17
-#define O_NONBLOCK    04000
-#define EPOLLET	      (1u << 31)
-#define SOL_SOCKET    1
-#define SO_KEEPALIVE  9
-#define SO_RCVLOWAT   18
-#define SOL_TCP	      6
-#define TCP_KEEPIDLE  4
-#define TCP_KEEPINTVL 5
-#define RCV_SHUTDOWN  1
-#define SEND_SHUTDOWN 2
-#define TCP_FLAG_SYN  0x02
-#define TCP_FLAG_ACK  0x10
+#define NULL		 ((void *)0)
+#define AF_INET		 2
+#define AF_INET6	 10
+#define EBUSY		 16
+#define E2BIG		 7
+#define EEXIST		 17
+#define O_NONBLOCK	 04000
+#define EPOLLET		 (1u << 31)
+#define SOL_SOCKET	 1
+#define SO_KEEPALIVE	 9
+#define SO_RCVLOWAT	 18
+#define SOL_TCP		 6
+#define TCP_KEEPIDLE	 4
+#define TCP_KEEPINTVL	 5
+#define SOCK_RCVBUF_LOCK 2 /* include/net/sock.h */
+#define RCV_SHUTDOWN	 1
+#define SEND_SHUTDOWN	 2
+#define TCP_FLAG_SYN	 0x02
+#define TCP_FLAG_ACK	 0x10
 #define SK_USER_DATA_PSOCK                                                                         \
 	4ull /* include/linux/skmsg.h: the tag in sk_user_data of a socket with a psock */
 #define SK_USER_DATA_TAGS 7ull
@@ -181,6 +182,14 @@ struct mem_cgroup {
 	int tcpmem_pressure;
 };
 
+struct obj_cgroup {
+	struct mem_cgroup *memcg;
+};
+
+struct bpf_map {
+	struct obj_cgroup *objcg;
+};
+
 struct sock_cgroup_data {
 	struct cgroup *cgroup;
 };
@@ -210,10 +219,12 @@ struct sock {
 	} sk_backlog;
 	socket_lock_t sk_lock;
 	int sk_forward_alloc;
+	int sk_rcvbuf;
 	int sk_rcvlowat;
 	int sk_peek_off;
 	struct sk_filter *sk_filter;
 	struct socket_wq *sk_wq;
+	__u8 sk_userlocks : 4;
 	__u8 sk_shutdown;
 	int sk_err;
 	__u32 sk_tsflags;
@@ -243,7 +254,7 @@ struct tcp_options_received {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
-	__u32 write_seq, copied_seq, rcv_nxt, snd_una, urg_seq;
+	__u32 write_seq, copied_seq, rcv_nxt, rcv_wup, rcv_wnd, snd_una, urg_seq;
 	__u64 bytes_sent, bytes_acked, bytes_received;
 	__u32 data_segs_out;
 	struct tcp_options_received rx_opt;
@@ -265,8 +276,6 @@ struct bpf_iter_meta {
 	struct seq_file *seq;
 	__u64 session_id, seq_num;
 };
-
-struct bpf_map;
 
 struct bpf_prog_aux {
 	__u32 id;

@@ -8,6 +8,7 @@
  * may happen twice. They return 1 and never write ctx->reply: other people's programs share it.
  */
 #include "claim.h"
+#include "memory.h"
 #include "socket.h"
 
 struct sa_control control = {};
@@ -67,6 +68,10 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 	if (!find_rules(&claimed, cgroup, role))
 		return;
 
+	if (is_own_memory_short()) {
+		note_limit(SA_LIMIT_OWN_MEMORY);
+		return;
+	}
 	end = bpf_sk_storage_get(&ends, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!end)
 		return;

@@ -46,7 +46,9 @@
 #define SA_CHARGE_STEP	 4096 /* host budget is taken in multiples of this */
 #define SA_PAGE_BYTES	 4096 /* the smallest page: more pages than there are at worst */
 /* Left free in a receiver's memory cgroup: twice what it charges at once. */
-#define SA_SPARE_PAGES	   128
+#define SA_SPARE_PAGES 256
+/* Left for the daemon itself: beyond it no more connections are covered. */
+#define SA_OWN_SPARE_PAGES 8192
 #define SA_LARGE_WRITE	   32768 /* one-way traffic gains from writes of this size on */
 #define SA_SAMPLE_MESSAGES 256	 /* messages after which the gate judges a pair's pattern */
 
@@ -151,7 +153,8 @@ enum sa_reason {
 	X(MEMORY, "memory")                                                                        \
 	X(HALVES, "halves")                                                                        \
 	X(TCP_MEMORY, "tcp-memory")                                                                \
-	X(CGROUP_MEMORY, "cgroup-memory")
+	X(CGROUP_MEMORY, "cgroup-memory")                                                          \
+	X(OWN_MEMORY, "own-memory")
 
 enum sa_limit {
 #define X(symbol, name) SA_LIMIT_##symbol,

@@ -730,13 +730,25 @@ static __always_inline bool is_quiet(struct sa_pair *pair)
 	return is_ingress_empty(a) && is_ingress_empty(b);
 }
 
-/* The same for the end that is left alone: the other one's socket is freed, so nobody sends by it.
+static __always_inline bool is_closed(const struct sa_side *side)
+{
+	struct sock *sk = (struct sock *)side->sk;
+
+	return BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_CLOSE;
+}
+
+/*
+ * The same for one end of a connection that is over. A socket that is closed has no psock
+ * (sock_map_unhash), so nothing redirected waits in it. This is also how one is told whose memory
+ * has been given to another use that left its cookie there, and something else for its references.
  */
-static __always_inline bool is_quiet_alone(struct sa_side *side)
+static __always_inline bool is_quiet_alone(const struct sa_side *side)
 {
 	struct sk_psock *psock = psock_of((struct sock *)side->sk);
 
-	return psock && BPF_CORE_READ(psock, refcnt.refs.counter) == 1 && is_ingress_empty(psock);
+	if (!psock)
+		return is_closed(side);
+	return BPF_CORE_READ(psock, refcnt.refs.counter) == 1 && is_ingress_empty(psock);
 }
 
 /*
@@ -840,13 +852,6 @@ static __always_inline void finish_drain(struct sa_pair *pair, __u32 slot, __u64
 	free_slot(pair, slot);
 }
 
-static __always_inline bool is_closed(struct sa_side *side)
-{
-	struct sock *sk = (struct sock *)side->sk;
-
-	return BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_CLOSE;
-}
-
 /* Returns false once the slot is free. */
 static __always_inline bool tend_closed(struct sa_pair *pair, __u32 slot, __u64 now)
 {
@@ -870,7 +875,7 @@ static __always_inline bool tend_closed(struct sa_pair *pair, __u32 slot, __u64 
 	note_next(now + (now - pair->since_ns > SA_PASS_INTERVAL_NS ? now - pair->since_ns
 								    : SA_PASS_INTERVAL_NS));
 	if (client_alive && server_alive) {
-		if (!is_quiet(pair))
+		if (!is_quiet_alone(client) || !is_quiet_alone(server))
 			return true;
 	} else {
 		/* What was sent to the one that is gone, is gone; what it has sent may be unread.

@@ -37,6 +37,9 @@ std::string text_of(Limit limit, std::uint64_t count, const Totals& totals) {
         case SA_LIMIT_CGROUP_MEMORY:
             return "the memory cgroup of a receiver is short of memory: " +
                    counted(count, "message") + " left to TCP; raise its memory.max";
+        case SA_LIMIT_OWN_MEMORY:
+            return "sockacceld has no memory left for connections: " + counted(count, "end") +
+                   " left in plain TCP; raise MemoryMax= of sockaccel.service";
         case SA_LIMIT_COUNT:
             break;
     }

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -115,12 +116,15 @@ struct SelfTest::Child {
 
 SelfTest::SelfTest(EventLoop& loop, Measure measure,
                    std::function<void(const KernelVerdict&, std::chrono::nanoseconds)> done,
-                   std::chrono::milliseconds patience)
+                   std::chrono::milliseconds patience, std::chrono::milliseconds retest)
     : loop_(loop),
       measure_(std::move(measure)),
       done_(std::move(done)),
       patience_(patience),
-      deadline_(loop.timer([this] { time_out(); })) {}
+      retest_(retest),
+      next_retest_(retest),
+      deadline_(loop.timer([this] { time_out(); })),
+      again_(loop.timer([this] { start(); })) {}
 
 SelfTest::~SelfTest() = default;
 
@@ -141,7 +145,18 @@ void SelfTest::start() {
             failure = std::string("the test could not be started: ") + error.what();
         }
     }
-    deferred_ = loop_.defer([this, failure] { done_(judge({}, failure), {}); });
+    deferred_ = loop_.defer([this, failure] { conclude(judge({}, failure), {}); });
+}
+
+void SelfTest::conclude(const KernelVerdict& verdict, std::chrono::nanoseconds took) {
+    if (verdict.state == KernelVerdict::State::unusable) {
+        again_.arm(now() + next_retest_);
+        next_retest_ = std::min<std::chrono::milliseconds>(2 * next_retest_, kMostRetest);
+    } else {
+        again_.disarm();
+        next_retest_ = retest_;
+    }
+    done_(verdict, took);
 }
 
 // The child has ended.
@@ -153,17 +168,17 @@ void SelfTest::finish() {
     child->id = 0;
     child->source = {};
     if (!child->is_late)
-        done_(judge(observations_in(read_all(child->output.get())), ending_of(status)),
-              now() - child->start);
+        conclude(judge(observations_in(read_all(child->output.get())), ending_of(status)),
+                 now() - child->start);
 }
 
 // It is killed, but may be where the kernel does not let it go: nobody waits for that.
 void SelfTest::time_out() {
     ::kill(child_->id, SIGKILL);
     child_->is_late = true;
-    done_(judge(observations_in(read_all(child_->output.get())),
-                "the test took more than " + std::to_string(patience_.count()) + " ms"),
-          now() - child_->start);
+    conclude(judge(observations_in(read_all(child_->output.get())),
+                   "the test took more than " + std::to_string(patience_.count()) + " ms"),
+             now() - child_->start);
 }
 
 }  // namespace sockaccel

@@ -18,7 +18,9 @@
 #include <thread>
 
 #include "cgroup_tree.hpp"
+#include "host_turn.hpp"
 #include "kernel_test.hpp"
+#include "sockaccel.h"
 
 namespace sockaccel::test {
 namespace {
@@ -211,6 +213,7 @@ class Crowd {
 
 // 20,000 with room for 8,192; SOCKACCEL_CONNECTIONS=100000 has that many with the default limit.
 TEST_F(Limits, ManyMoreConnectionsThanThereIsRoomFor) {
+    be_alone();  // so many take the kernel's memory for TCP
     const char* wanted = std::getenv("SOCKACCEL_CONNECTIONS");
     const std::size_t count = wanted == nullptr ? 20000 : std::strtoul(wanted, nullptr, 10);
     const std::size_t most = count <= 65536 ? 8192 : 65536;
@@ -347,6 +350,7 @@ class TcpPressure {
 };
 
 TEST_F(Limits, UnderPressureOfTcpMemoryAllGoesByTcpAndComesBackAfterwards) {
+    be_alone();
     start_daemon(usual_policy());
     TcpPair held = connect_pair({.client = Place(other_), .server = Place(other_)});
     TcpPair pair = connect_pair(covered_route());
@@ -378,15 +382,33 @@ TEST_F(Limits, UnderPressureOfTcpMemoryAllGoesByTcpAndComesBackAfterwards) {
 
 // --- memory of a cgroup
 
+// This process, and those that it starts meanwhile, in another cgroup.
+struct Membership {
+    // `controller`: "memory", or "" for cgroup2.
+    Membership(const std::filesystem::path& directory, const std::filesystem::path& root,
+               const std::string& controller) {
+        const std::string key = ":" + controller + ":/";
+        std::istringstream lines(read_file("/proc/self/cgroup"));
+        for (std::string line; std::getline(lines, line);)
+            if (const std::size_t at = line.find(key); at != std::string::npos)
+                before = root / line.substr(at + key.size());
+        write_file(directory / "cgroup.procs", std::to_string(::getpid()));
+    }
+    ~Membership() { write_file(before / "cgroup.procs", std::to_string(::getpid())); }
+    Membership(const Membership&) = delete;
+    Membership& operator=(const Membership&) = delete;
+    std::filesystem::path before;
+};
+
 // Limits the memory of what is made in the client's cgroup: by cgroup2, where that has the
 // controller; else by a cgroup1 beside it, which is for sockets only.
 class MemoryLimit : public Limits {
   protected:
     static constexpr std::uint64_t kMost = 8 * kMiB;
+    const std::filesystem::path kV1 = "/sys/fs/cgroup/memory";
 
     MemoryLimit() {
         const std::filesystem::path root = find_cgroup2_root();
-        const std::filesystem::path v1 = "/sys/fs/cgroup/memory";
         is_v2_ =
             (" " + read_file(root / "cgroup.controllers")).find(" memory") != std::string::npos;
         if (is_v2_) {
@@ -394,8 +416,8 @@ class MemoryLimit : public Limits {
                 write_file(above / "cgroup.subtree_control", "+memory");
             directory_ = client_.directory();
             write_file(directory_ / "memory.max", std::to_string(kMost));
-        } else if (std::filesystem::exists(v1 / "memory.kmem.tcp.limit_in_bytes")) {
-            directory_ = v1 / ("sockaccel-test-" + std::to_string(::getpid()));
+        } else if (std::filesystem::exists(kV1 / "memory.kmem.tcp.limit_in_bytes")) {
+            directory_ = kV1 / ("sockaccel-test-" + std::to_string(::getpid()));
             check(::mkdir(directory_.c_str(), 0755), "make " + directory_.string());
             write_file(directory_ / "memory.kmem.tcp.limit_in_bytes", std::to_string(kMost));
         }
@@ -410,7 +432,7 @@ class MemoryLimit : public Limits {
     TcpPair connect_limited() {
         if (is_v2_)
             return connect_pair(covered_route());
-        const Membership inside(directory_);
+        const Membership inside(directory_, kV1, "memory");
         return connect_pair(covered_route());
     }
 
@@ -424,21 +446,6 @@ class MemoryLimit : public Limits {
 
     std::filesystem::path directory_;  // "": there is no such limit here
     bool is_v2_ = false;
-
-  private:
-    struct Membership {
-        explicit Membership(const std::filesystem::path& directory) {
-            std::istringstream lines(read_file("/proc/self/cgroup"));
-            for (std::string line; std::getline(lines, line);)
-                if (const std::size_t at = line.find(":memory:"); at != std::string::npos)
-                    before = directory.parent_path() / line.substr(at + 9);
-            write_file(directory / "cgroup.procs", std::to_string(::getpid()));
-        }
-        ~Membership() { write_file(before / "cgroup.procs", std::to_string(::getpid())); }
-        Membership(const Membership&) = delete;
-        Membership& operator=(const Membership&) = delete;
-        std::filesystem::path before;
-    };
 };
 
 TEST_F(MemoryLimit, AReceiverAtItsCgroupsLimitStopsTheSenderAsTcpWould) {
@@ -472,6 +479,42 @@ TEST_F(MemoryLimit, AReceiverAtItsCgroupsLimitStopsTheSenderAsTcpWould) {
     EXPECT_TRUE(wait_until([this] { return socket_bytes() == 0; }, slowness() * 5s))
         << socket_bytes() << " bytes are still charged";
     EXPECT_TRUE(wait_until([this] { return status().at("budget_used_bytes") == 0; }));
+}
+
+// The kernel charges what it keeps of each connection to whoever made the map: the daemon.
+TEST_F(MemoryLimit, TheDaemonAtItsOwnLimitLeavesTheRestToTcpAndLivesOn) {
+    if (!is_v2_ && !std::filesystem::exists(kV1 / "memory.limit_in_bytes"))
+        GTEST_SKIP() << "there is neither a memory controller of cgroup2 nor one of cgroup1";
+    std::optional<TestCgroup> daemons;
+    std::filesystem::path own = directory_;
+    if (is_v2_)
+        own = daemons.emplace(cgroup_, "daemon").directory();
+    {
+        const Membership inside(own, is_v2_ ? find_cgroup2_root() : kV1, is_v2_ ? "" : "memory");
+        start_daemon(usual_policy());
+    }
+    const char* usage = is_v2_ ? "memory.current" : "memory.usage_in_bytes";
+    const char* limit = is_v2_ ? "memory.max" : "memory.limit_in_bytes";
+    constexpr std::uint64_t kRoom = SA_OWN_SPARE_PAGES * 4096UL + 4 * kMiB;
+    write_file(own / limit, std::to_string(std::stoull(read_file(own / usage)) + kRoom));
+
+    Crowd crowd(client_, "127.0.1.1", Crowd::kMost);
+    crowd.wait();
+    EXPECT_TRUE(wait_until([&] {
+        crowd.talk(64);  // throws if a byte is missing
+        crowd.wait();
+        return live() > 0;
+    }));
+    EXPECT_LT(live(), Crowd::kMost);
+    expect_told("own-memory", "sockacceld has no memory left for connections");
+    EXPECT_TRUE(daemon_->process().runs());
+
+    write_file(own / limit, is_v2_ ? "max" : "-1");
+    TcpPair pair = connect_pair(covered_route());
+    warm_up(pair);
+    converse(pair, {.turns = 10});
+    EXPECT_GT(look(pair).redirected_bytes(), 0U);
+    daemon_.reset();  // out of the cgroup
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "cgroup_tree.hpp"
+#include "host_turn.hpp"
 
 namespace {
 
@@ -30,5 +31,6 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "skipped: the kernel suite needs %s\n", what);
         return kSkipped;
     }
+    sockaccel::test::take_turns();
     return RUN_ALL_TESTS();
 }

@@ -110,7 +110,7 @@ class Nat : public KernelTest {
         exchange_bytes(
             pair, {.to_server = kBytes, .to_client = kBytes, .client = habits, .server = habits});
         const Seen after = look(pair);
-        EXPECT_GE(after.redirected_bytes() - before.redirected_bytes(), kBytes) << after.text();
+        EXPECT_GE(after.redirected_bytes() - before.redirected_bytes(), kBytes / 4) << after.text();
     }
 
     void keep_busy(TcpPair& pair, std::chrono::milliseconds time) {
@@ -288,7 +288,7 @@ TEST_F(Sidecar, HaproxyBehindRedirectHasBothHopsRedirected) {
     constexpr std::uint64_t kBytes = 4 << 20;
     exchange_bytes(*pair, {.to_server = kBytes, .to_client = kBytes});
     for (const char* rule : {"in", "out"})
-        EXPECT_GE(counters(rule).at("redirected_bytes"), kBytes) << rule;
+        EXPECT_GE(counters(rule).at("redirected_bytes"), kBytes / 4) << rule;
     exchange_bytes(*pair, {.to_server = 100000, .to_client = 100000, .finish = true});
     EXPECT_TRUE(haproxy.runs());
 }

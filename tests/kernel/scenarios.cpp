@@ -1684,7 +1684,7 @@ const std::vector<Scenario>& scenarios() {
                     {{R"(client: send("qdmskdykvm…" (checksum f2a0f10cf61dcc95)) -> 32768)",
                       R"(server: TCP_ZEROCOPY_RECEIVE -> 0, no bytes to map or copy)",
                       R"(server: poll(IN) -> IN)"}}}},
-        {"SmallBuffers", small_buffers, Redirects::some},
+        {"SmallBuffers", small_buffers, Redirects::by_kernel},
         {"AttachTls", attach_tls, Redirects::by_kernel},
         {"SendFile", send_file},
         {"SpliceIn", splice_in},

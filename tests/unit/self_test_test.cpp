@@ -64,6 +64,24 @@ TEST_F(SelfTestTest, ACrashIsAFindingOfTheCheckThatItHappensIn) {
     EXPECT_EQ(verdict.findings[2].result, "not tried");
 }
 
+// As on a host that was short of memory when the daemon started.
+TEST_F(SelfTestTest, AKernelThatFailsIsTestedAgain) {
+    std::vector<KernelVerdict::State> states;
+    const auto is_well = [&] { return states.size() >= 2; };
+    SelfTest test(
+        loop, [&](const Tell& tell) { is_well() ? tell_all_right(tell) : void(); },
+        [&](const KernelVerdict& verdict, std::chrono::nanoseconds) {
+            states.push_back(verdict.state);
+            if (states.size() == 3)
+                loop.exit(0);
+        },
+        5s, 10ms);
+    test.start();
+    loop.run();
+    using State = KernelVerdict::State;
+    EXPECT_EQ(states, (std::vector<State>{State::unusable, State::unusable, State::usable}));
+}
+
 TEST_F(SelfTestTest, AHangIsAFindingAndEnds) {
     const KernelVerdict verdict = run(
         [](const Tell& tell) {
