@@ -3,7 +3,7 @@
 #ifndef SOCKACCEL_CLAIM_H
 #define SOCKACCEL_CLAIM_H
 
-#include "maps.h"
+#include "observe.h"
 
 static const struct sa_half empty_half = {.rule = SA_MAX_RULES, .slot = SA_NO_SLOT};
 
@@ -104,7 +104,7 @@ static __noinline __u32 deciding_rule(const struct sa_match *client, const struc
 	if (bypassed & control.bypass_rules)
 		return SA_MAX_RULES;
 	rules = client->cgroup_rules & server->cgroup_rules &
-		(client->view_rules | server->view_rules) & control.accelerate_rules;
+		(client->view_rules | server->view_rules) & control.deciding_rules;
 	if (!rules)
 		return SA_MAX_RULES;
 	for (__u32 rank = 0; rank < SA_MAX_RULES; rank++) {
@@ -145,6 +145,8 @@ static __always_inline void tell_paired(struct sa_half *half, const struct sa_ke
 
 	if (counters)
 		__sync_fetch_and_add(&counters->paired, 1);
+	if (is_observed(half->rule))
+		observe_pair(half);
 	if (control.events_wanted)
 		bpf_ringbuf_output(&events, &event, sizeof(event), 0);
 }

@@ -8,7 +8,7 @@
 #ifndef SOCKACCEL_HAZARD_H
 #define SOCKACCEL_HAZARD_H
 
-#include "maps.h"
+#include "observe.h"
 
 /* Why the rule cannot have what shows these hazards; NONE if it tolerates them all. */
 static __always_inline __u32 reason_of_hazards(__u32 hazards, __u32 rule)
@@ -47,9 +47,10 @@ static __always_inline struct sa_proof *proof_of(__u32 rule, __u64 cgroup, __u16
 /* What the end was seen to do stays with its (rule, cgroup, port). */
 static __always_inline void keep_hazards(const struct sa_end *end, __u32 rule, __u64 now)
 {
-	struct sa_proof *proof = proof_of(rule, end->cgroup, server_port(end), now);
+	struct sa_proof *proof = proof_of(rule, end->claim.cgroup, server_port(end), now);
 	__u32 hazards = end->hazards;
 
+	observe_hazards(end, rule);
 	if (!proof || (proof->hazards & hazards) == hazards)
 		return;
 	__sync_fetch_and_or(&proof->hazards, hazards);

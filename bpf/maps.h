@@ -90,6 +90,23 @@ struct {
 	__type(value, struct sa_proof);
 } proofs SEC(".maps") __weak;
 
+/* What rules that observe have seen. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SA_MAX_OBSERVATIONS);
+	__type(key, struct sa_observation_key);
+	__type(value, struct sa_observation);
+} observations SEC(".maps") __weak;
+
+/* The ends that they see. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct sa_sight);
+} sights SEC(".maps") __weak;
+
 /*
  * The sockets of enrolled pairs, by socket cookie: a number that no program can choose, so nobody
  * can fill one bucket on purpose (SOCKHASH hashes with a fixed seed). Sized twice

@@ -87,10 +87,10 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 	end->role = role;
 	end->slot = SA_NO_SLOT;
 	end->reason = SA_REASON_YOUNG;
-	end->cgroup = BPF_CORE_READ(cgroup, kn, id);
 	end->netns = bpf_get_netns_cookie(ctx);
 
 	claimed.sk = (__u64)tp;
+	claimed.cgroup = BPF_CORE_READ(cgroup, kn, id);
 	claimed.cookie = bpf_get_socket_cookie(ctx);
 	claimed.born_ns = bpf_ktime_get_ns();
 	claimed.uid = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_uid.val);
@@ -167,6 +167,8 @@ static __always_inline void state_changed(struct bpf_sock_ops *ctx, struct bpf_s
 	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
 	if (!end)
 		return;
+	if (control.observe_rules)
+		observe_close(sk, end, bpf_ktime_get_ns());
 	if (end->slot != SA_NO_SLOT)
 		raise_work(); /* the pair's slot and its share of the budget come free */
 	else if (control.events_wanted && end->role == SA_CLIENT)
@@ -216,6 +218,8 @@ static __always_inline void traffic_seen(struct bpf_sock_ops *ctx, struct bpf_so
 		want_calls(ctx, BPF_SOCK_OPS_RTT_CB_FLAG, false);
 		return;
 	}
+	if (end->observed)
+		observe_traffic(sk, end, false);
 	if (end->slot == SA_NO_SLOT && now < end->cool_until_ns)
 		return;
 	if (was_evicted(end, now) || !end->matched)

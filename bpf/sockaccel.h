@@ -32,24 +32,27 @@
  */
 #define SA_ABI 4
 
-#define SA_MAX_RULES	 64    /* one bit each in a rule mask */
-#define SA_MAX_CGROUPS	 65536 /* cgroups that rules select */
-#define SA_MAX_NETWORKS	 8192  /* prefixes of one generation of the policy */
-#define SA_MAX_PROOFS	 16384 /* (rule, cgroup, port) under proof */
-#define SA_CGROUP_DEPTH	 24    /* ancestors that are looked at */
-#define SA_NO_SLOT	 0xffffffffu
-#define SA_EVERYBODY	 0xffffffffu
-#define SA_MESSAGE_BYTES 1024 /* host budget charged per queued message beside its payload */
-#define SA_MAX_MESSAGES	 2048 /* redirected messages that may wait in one direction */
-#define SA_RING_SLOTS	 16   /* see sa_end.ring */
-#define SA_RING_STEP	 (SA_MAX_MESSAGES / SA_RING_SLOTS)
-#define SA_CHARGE_STEP	 4096 /* host budget is taken in multiples of this */
-#define SA_PAGE_BYTES	 4096 /* the smallest page: more pages than there are at worst */
+#define SA_MAX_RULES	    64	  /* one bit each in a rule mask */
+#define SA_MAX_CGROUPS	    65536 /* cgroups that rules select */
+#define SA_MAX_NETWORKS	    8192  /* prefixes of one generation of the policy */
+#define SA_MAX_PROOFS	    16384 /* (rule, cgroup, port) under proof */
+#define SA_MAX_OBSERVATIONS 4096  /* (rule, both cgroups, port) that are observed */
+#define SA_CGROUP_DEPTH	    24	  /* ancestors that are looked at */
+#define SA_NO_SLOT	    0xffffffffu
+#define SA_EVERYBODY	    0xffffffffu
+#define SA_MESSAGE_BYTES    1024 /* host budget charged per queued message beside its payload */
+#define SA_MAX_MESSAGES	    2048 /* redirected messages that may wait in one direction */
+#define SA_RING_SLOTS	    16	 /* see sa_end.ring */
+#define SA_RING_STEP	    (SA_MAX_MESSAGES / SA_RING_SLOTS)
+#define SA_CHARGE_STEP	    4096 /* host budget is taken in multiples of this */
+#define SA_PAGE_BYTES	    4096 /* the smallest page: more pages than there are at worst */
 /* Left free in a receiver's memory cgroup: twice what it charges at once. */
 #define SA_SPARE_PAGES 256
 /* Left for the daemon itself: beyond it no more connections are covered. */
 #define SA_OWN_SPARE_PAGES 8192
 #define SA_LARGE_WRITE	   32768 /* one-way traffic gains from writes of this size on */
+#define SA_SIZE_CLASSES	   32	 /* powers of two */
+#define SA_STREAM_SEGMENTS 64	 /* without an answer in between: it is a stream */
 #define SA_SAMPLE_MESSAGES 256	 /* messages after which the gate judges a pair's pattern */
 
 #define SA_MS		       1000000ull
@@ -107,6 +110,7 @@
 	X(EDGE, "edge-triggered",                                                                  \
 	  "its reader uses edge-triggered epoll and was too slow; it stays in TCP")                \
 	X(FILTERED, "filtered", "an end's cgroup has IP filters, which redirect would bypass")     \
+	X(OBSERVED, "observed", "the rule observes only")                                          \
 	X(POLICY, "policy", "the rule is gone or does not accelerate any more")                    \
 	X(INSERT, "insert-failed", "the kernel refused the socket")                                \
 	/* per message, and while leaving */                                                       \
@@ -205,7 +209,9 @@ struct sa_counters {
 struct sa_control {
 	__u32 generation;    /* of the policy maps; its lowest bit selects the live half of them */
 	__u32 events_wanted; /* somebody listens: put paired, enrolled, left events into the ring */
-	__u64 accelerate_rules, bypass_rules; /* masks: active rules with this action */
+	/* Masks of active rules: of those that decide (accelerate or observe), that bypass, that
+	 * observe. */
+	__u64 deciding_rules, bypass_rules, observe_rules;
 	__u8 order[SA_MAX_RULES]; /* ids of all active rules; the first one decides first */
 	__u64 drain_rules;	  /* mask: pairs of these rules leave */
 	__u64 paused_rules;	  /* mask: all goes by TCP, pairs leave, nothing is enrolled */
@@ -230,6 +236,7 @@ struct sa_control {
 	__u64 woken_wake_function; /* the kernel's address of it: how a reader asleep in recv() is
 				      told */
 	__u64 half_expired;	   /* covered ends whose other end was not covered, or not local */
+	__u64 observations_lost;   /* refused, as the table was full */
 	__u64 limit_hits[SA_LIMIT_COUNT]; /* how often each was met; atomically, only ever grow */
 	__u64 limit_raised_ns;		  /* when a hit was last a reason to raise a pass */
 	__u64 list_share;		  /* sa_list: of 2^32 ends this many are written ... */
@@ -264,6 +271,7 @@ struct sa_claim {
 	__u64 sk;     /* struct sock *; never trusted without the cookie */
 	__u64 cookie; /* 0: not claimed */
 	__u64 born_ns;
+	__u64 cgroup; /* id of the socket's */
 	struct sa_match match;
 	struct sa_tuple tuple;
 	__u8 snd_wscale, rcv_wscale, sack_ok, tstamp_ok; /* negotiated TCP options */
@@ -294,18 +302,19 @@ struct sa_half {
 struct sa_end {
 	struct sa_key key;
 	struct sa_claim claim;
-	__u64 cgroup; /* id of the socket's cgroup */
-	__u64 netns;  /* network namespace cookie */
-	__u32 slot;   /* in the table of pairs; SA_NO_SLOT: not enrolled */
+	__u64 netns; /* network namespace cookie */
+	__u32 slot;  /* in the table of pairs; SA_NO_SLOT: not enrolled */
 	__u32 slot_generation;
 	__u32 matched;	/* the other end was found */
 	__u32 peer_uid; /* its owner, then; also if it is not proven */
 	__u8 role;
 	__u8 rule;
-	__u8 strikes;	     /* evictions because it did not gain */
-	__u8 half_done;	     /* since its last claim: what became of its half is known */
-	__u32 reason;	     /* enum sa_reason: why not enrolled */
-	__u64 cool_until_ns; /* traffic before is not looked at */
+	__u8 strikes;	/* evictions because it did not gain */
+	__u8 half_done; /* since its last claim: what became of its half is known */
+	__u8 observed;	/* its rule observes */
+	__u8 reserved[7];
+	__u32 reason;				     /* enum sa_reason: why not enrolled */
+	__u64 cool_until_ns;			     /* traffic before is not looked at */
 	__u64 redirected_messages, redirected_bytes; /* sent by this end, while enrolled */
 	__u64 tcp_messages, tcp_bytes;
 	/*
@@ -390,6 +399,38 @@ struct sa_proof_key {
 struct sa_proof {
 	__u64 first_seen_ns;
 	__u32 hazards; /* enum sa_tolerate; only ever grows */
+	__u32 reserved;
+};
+
+/* Between whom. */
+struct sa_observation_key {
+	__u64 cgroup[2]; /* by enum sa_role */
+	__u32 rule;
+	__u32 port; /* as the server has it */
+};
+
+/* What was seen there; two values are by enum sa_role. Only ever grows. */
+struct sa_observation {
+	__u64 connections;
+	__u64 closed, lasted_ns; /* how many ended, and their ages together */
+	__u64 brief,
+		brief_bytes;	 /* of these: too short to be enrolled; what they sent, both ways */
+	__u64 first_ns, last_ns; /* when there was traffic */
+	__u64 bytes[2], messages[2];	 /* sent; see observe.h on what a message is */
+	__u64 turns[2];			 /* messages that were followed by one of the other end */
+	__u64 sizes[2][SA_SIZE_CLASSES]; /* messages of 2^n … 2^(n+1)-1 bytes */
+	__u64 looks, eligible; /* by the steward; how often nothing stood against enrolling */
+	__u64 obstacles[2];    /* what did: bits by enum sa_reason */
+	__u32 hazards[2];      /* enum sa_tolerate */
+};
+
+/* Of one observed end: what was counted at the last look. */
+struct sa_sight {
+	struct sa_observation_key key;
+	__u64 bytes_sent, bytes_received;
+	__u64 turn_bytes; /* sent since the other end was heard of */
+	__u32 segments_sent, turn_segments;
+	__u32 is_known; /* the key is */
 	__u32 reserved;
 };
 

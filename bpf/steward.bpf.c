@@ -176,12 +176,8 @@ static __always_inline __u32 hazard_of(const struct sa_end *end, __u32 rule)
 {
 	__u32 hazards = *(volatile __u32 *)&end->hazards;
 
-	return reason_of_hazards(hazards | hazards_at(rule, end->cgroup, server_port(end)), rule);
-}
-
-static __always_inline __u64 cgroup_id_of(__u64 address)
-{
-	return BPF_CORE_READ(cgroup_of((struct sock *)address), kn, id);
+	return reason_of_hazards(hazards | hazards_at(rule, end->claim.cgroup, server_port(end)),
+				 rule);
 }
 
 static __always_inline __u32 hazard_of_pair(const struct sa_half *half)
@@ -189,9 +185,35 @@ static __always_inline __u32 hazard_of_pair(const struct sa_half *half)
 	const struct sa_claim *client = &half->claim[SA_CLIENT], *server = &half->claim[SA_SERVER];
 
 	return reason_of_hazards(
-		hazards_at(half->rule, cgroup_id_of(client->sk), client->tuple.remote_port) |
-			hazards_at(half->rule, cgroup_id_of(server->sk), server->tuple.local_port),
+		hazards_at(half->rule, client->cgroup, client->tuple.remote_port) |
+			hazards_at(half->rule, server->cgroup, server->tuple.local_port),
 		half->rule);
+}
+
+/* What would stand against it, if the rule did more than observe. */
+static __noinline __u32 look_at_observed(struct sa_half *half)
+{
+	struct sa_observation *seen;
+	__u32 reasons[2];
+
+	if (!half)
+		return SA_REASON_POLICY;
+	seen = observation_of(half);
+	if (!seen)
+		return SA_REASON_OBSERVED;
+	for (int role = 0; role < 2; role++)
+		reasons[role] = obstacle(half->claim[role].sk, half->claim[role].cookie);
+	if (!reasons[SA_CLIENT] && !reasons[SA_SERVER] &&
+	    user_namespace_of(half->claim[SA_CLIENT].sk) !=
+		    user_namespace_of(half->claim[SA_SERVER].sk))
+		reasons[SA_CLIENT] = SA_REASON_USERNS;
+	seen->looks++; /* by the steward alone, which runs once at a time */
+	if (!reasons[SA_CLIENT] && !reasons[SA_SERVER])
+		seen->eligible++;
+	for (int role = 0; role < 2; role++)
+		if (reasons[role])
+			seen->obstacles[role] |= 1ull << (reasons[role] & 63);
+	return SA_REASON_OBSERVED;
 }
 
 static __noinline __u32 why_not(struct sa_half *half)
@@ -202,6 +224,8 @@ static __noinline __u32 why_not(struct sa_half *half)
 	if (!half)
 		return SA_REASON_POLICY;
 	rule = &control.rules[half->rule & (SA_MAX_RULES - 1)];
+	if (rule->active && rule->action == SA_OBSERVE)
+		return look_at_observed(half);
 	if (!rule->active || rule->action != SA_ACCELERATE ||
 	    control.drain_rules >> (half->rule & (SA_MAX_RULES - 1)) & 1)
 		return SA_REASON_POLICY;
@@ -314,15 +338,14 @@ static __always_inline void consider(struct sa_half *half, struct sa_end *end, _
 		return;
 	}
 	half->due = half->parked = 0;
-	proven = proven_at(half->rule, end->cgroup, server_port(end), now);
+	proven = proven_at(half->rule, end->claim.cgroup, server_port(end), now);
 	reason = why_not(half);
 	if (reason) {
 		put_aside(half, reason, now);
 		return;
 	}
 	/* The server's began on its own visit, if that was before. */
-	proven_server =
-		proven_at(half->rule, cgroup_id_of(server->sk), server->tuple.local_port, now);
+	proven_server = proven_at(half->rule, server->cgroup, server->tuple.local_port, now);
 	if (proven < proven_server)
 		proven = proven_server;
 	if (now < proven) {
@@ -578,18 +601,20 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 			return 0;
 		}
 		end->reason = SA_REASON_POLICY;
+		end->observed = 0;
 		bpf_sk_storage_delete(&candidates, sk);
 		return 0;
 	}
 	end->matched = 1;
 	end->peer_uid = half->claim[!role].uid;
 	end->rule = half->rule;
+	end->observed = is_observed(half->rule);
 	if (end->hazards)
 		keep_hazards(end, half->rule, now);
 	if (role == SA_CLIENT && half->slot == SA_NO_SLOT)
 		consider(half, end, now);
 	else if (half->slot == SA_NO_SLOT)
-		proven_at(half->rule, end->cgroup, server_port(end), now);
+		proven_at(half->rule, end->claim.cgroup, server_port(end), now);
 	if (!is_cooling(end, now)) /* no need to hear of traffic before */
 		end->cool_until_ns = half->parked ? half->next_look_ns : 0;
 	if (half->slot == SA_NO_SLOT && half->reason == SA_REASON_FULL) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <deque>
 #include <utility>
 
 #include "bus_names.hpp"
@@ -87,6 +88,7 @@ RuleReport read_rule(const Properties& dict) {
     read(dict, "State", rule.state);
     read(dict, "Why", rule.why);
     read(dict, "Action", rule.action);
+    read(dict, "Holder", rule.holder);
     read(dict, "Priority", rule.priority);
     read(dict, "Units", rule.units);
     read(dict, "Cgroups", rule.cgroups);
@@ -139,6 +141,36 @@ ConnectionReport read_connection(const Dict& dict) {
     connection.client = read_end(dict, "client_");
     connection.server = read_end(dict, "server_");
     return connection;
+}
+
+SideReport read_side(const Dict& dict, const std::string& prefix) {
+    SideReport side;
+    read(dict, prefix + "cgroup", side.cgroup);
+    read(dict, prefix + "bytes", side.bytes);
+    read(dict, prefix + "messages", side.messages);
+    read(dict, prefix + "turns", side.turns);
+    read(dict, prefix + "sizes", side.sizes);
+    read(dict, prefix + "obstacles", side.obstacles);
+    read(dict, prefix + "hazards", side.hazards);
+    return side;
+}
+
+ConversationReport read_conversation(const Dict& dict) {
+    ConversationReport report;
+    read(dict, "rule", report.rule);
+    read(dict, "port", report.port);
+    read(dict, "connections", report.connections);
+    read(dict, "closed", report.closed);
+    read(dict, "brief", report.brief);
+    read(dict, "brief_bytes", report.brief_bytes);
+    read(dict, "lasted_usec", report.lasted);
+    read(dict, "age_usec", report.age);
+    read(dict, "idle_usec", report.idle);
+    read(dict, "looks", report.looks);
+    read(dict, "eligible", report.eligible);
+    report.client = read_side(dict, "client_");
+    report.server = read_side(dict, "server_");
+    return report;
 }
 
 EventReport read_event(const std::string& event, const Dict& details) {
@@ -224,8 +256,25 @@ struct Client::State {
         });
     }
 
+    // Until `fd` is readable, or the bus has something new to tell.
+    [[nodiscard]] bool is_readable(int fd) {
+        const auto wanted = call("wait for sockacceld", [&] {
+            while (process_pending(*connection)) {
+            }
+            return connection->getEventLoopPollData();
+        });
+        pollfd waited[] = {{wanted.fd, wanted.events, 0}, {fd, POLLIN, 0}};
+        const bool has_news = !owners.empty() || !manager->events.empty();
+        if (poll(waited, 2, has_news ? 0 : wanted.getPollTimeout()) < 0 && errno != EINTR)
+            check(-1, "wait for sockacceld");
+        return waited[1].revents != 0;
+    }
+
     std::unique_ptr<sdbus::IConnection> connection;
     std::unique_ptr<ManagerProxy> manager;
+    sdbus::Slot owner_watch;
+    bool is_away = false;
+    std::deque<std::string> owners;  // of the daemon's name, one after the other; "": none
 };
 
 Client::Client(const BusAddress& bus, IfNotRunning what)
@@ -288,6 +337,20 @@ ConnectionsReport Client::connections(bool all) {
     });
 }
 
+ConversationsReport Client::conversations() {
+    state_->may_be_asked();
+    return call("what is observed", [this] {
+        const auto [seen, about] = state_->manager->Observed();
+        ConversationsReport report;
+        for (const Dict& dict : seen)
+            report.conversations.push_back(read_conversation(dict));
+        read(about, "witness", report.is_watched);
+        read(about, "unhonoured", report.unhonoured);
+        read(about, "lost", report.lost);
+        return report;
+    });
+}
+
 ProbeReport Client::probe() {
     state_->may_be_asked();
     return call("probe", [this] {
@@ -321,6 +384,48 @@ void Client::resume(const std::string& rule) {
     call("resume", [&] { state_->manager->Resume(rule); });
 }
 
+std::vector<std::string> Client::hold(const std::string& rules) {
+    state_->may_be_asked();
+    return call("hold rules", [&] { return state_->manager->Hold(rules); });
+}
+
+void Client::release() {
+    call("release rules", [this] { state_->manager->Release(); });
+}
+
+void Client::watch() {
+    call("watch sockacceld", [this] {
+        state_->owner_watch =
+            add_match(*state_->connection,
+                      "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+                      "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
+                          std::string(kBusName) + "'",
+                      [this](auto&& signal) {
+                          std::string name, before, after;
+                          signal >> name >> before >> after;
+                          state_->owners.push_back(after);
+                      });
+    });
+}
+
+Client::Woken Client::wait(int fd) {
+    while (true) {
+        const bool is_readable = state_->is_readable(fd);
+        if (!state_->owners.empty()) {
+            const std::string owner = state_->owners.front();
+            state_->owners.pop_front();
+            const bool was_away = std::exchange(state_->is_away, owner.empty());
+            if (owner.empty())
+                return Woken::daemon_left;
+            if (was_away)
+                return Woken::daemon_came;
+            continue;  // a call has had the bus start it
+        }
+        if (is_readable)
+            return Woken::readable;
+    }
+}
+
 void Client::monitor(bool all, const std::function<void(bool sees_all)>& ready,
                      const std::function<void(const EventReport&)>& sink) {
     sigset_t signals;
@@ -332,34 +437,15 @@ void Client::monitor(bool all, const std::function<void(bool sees_all)>& ready,
 
     if (all)
         state_->may_be_asked();
-    bool is_gone = false, sees_all = false;
-    sdbus::Slot watch;
-    call("monitor", [&] {
-        watch =
-            add_match(*state_->connection,
-                      "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-                      "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
-                          std::string(kBusName) + "',arg2=''",
-                      [&is_gone](const sdbus::Message&) { is_gone = true; });
-        sees_all = state_->manager->Subscribe();
-    });
-    ready(sees_all);
-
+    watch();
+    ready(call("monitor", [this] { return state_->manager->Subscribe(); }));
     while (true) {
-        const auto wanted = call("monitor", [&] {
-            while (process_pending(*state_->connection)) {
-            }
-            return state_->connection->getEventLoopPollData();
-        });
+        const bool is_ended = state_->is_readable(end.get());
         for (const auto& event : std::exchange(state_->manager->events, {}))
             sink(call("monitor", [&] { return read_event(event.first, event.second); }));
-        if (is_gone)
+        if (!state_->owners.empty())
             throw ClientError("sockacceld is gone: it has left the bus");
-
-        pollfd waited[] = {{wanted.fd, wanted.events, 0}, {end.get(), POLLIN, 0}};
-        if (poll(waited, 2, wanted.getPollTimeout()) < 0 && errno != EINTR)
-            check(-1, "wait for events");
-        if (waited[1].revents != 0)
+        if (is_ended)
             return;
     }
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bus_address.hpp"
+#include "conversations.hpp"
 #include "report.hpp"
 
 namespace sockaccel::ctl {
@@ -44,11 +45,23 @@ class Client {
     [[nodiscard]] std::vector<RuleReport> rules();  // in deciding order
     // Without `all`, nobody is asked for a password, and those of other users may be missing.
     [[nodiscard]] ConnectionsReport connections(bool all);
-    void pause(const std::string& rule);  // "": everything
+    [[nodiscard]] ConversationsReport conversations();  // that rules observe
+    void pause(const std::string& rule);                // "": everything
     void resume(const std::string& rule);
     [[nodiscard]] ProbeReport probe();              // tests the kernel now
     std::vector<std::string> reload();              // what changed, a line each
     [[nodiscard]] std::vector<std::string> diff();  // what a reload would change
+
+    // Adds temporary rules, text as in a file of the policy, until release(), or the end of this
+    // object. Returns their names.
+    std::vector<std::string> hold(const std::string& rules);
+    void release();
+
+    // From now on wait() tells of the daemon's coming and going.
+    void watch();
+    enum class Woken { readable, daemon_left, daemon_came };
+    // Until one of these, or `fd` is readable.
+    Woken wait(int fd);
 
     // Gives events to `sink` until SIGINT or SIGTERM, which stay blocked. Calls `ready` once when
     // events come from then on, and tells whether those of all users do; `all` is as above. Throws

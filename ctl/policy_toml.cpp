@@ -3,28 +3,13 @@
 
 #include <fmt/format.h>
 
-#include <string_view>
 #include <vector>
 
 #include "quantity.hpp"
+#include "toml_text.hpp"
 
 namespace sockaccel::ctl {
 namespace {
-
-// Anything but UTF-8, which the policy is, is written as it is.
-std::string toml_string(std::string_view text) {
-    std::string result = "\"";
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte == 0x7f)
-            result += fmt::format("\\u{:04x}", byte);
-        else if (c == '"' || c == '\\')
-            result += {'\\', c};
-        else
-            result += c;
-    }
-    return result + "\"";
-}
 
 template <typename Range, typename Write>
 std::string array_of(const Range& range, Write write) {
@@ -45,14 +30,6 @@ std::string port(const PortRange& range) {
     return text.find('-') == std::string::npos ? text : toml_string(text);
 }
 
-// Of a file name, which may hold anything but what ends the comment.
-std::string comment(const std::string& text) {
-    std::string result = "# ";
-    for (const char c : text)
-        result += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
-    return result + "\n";
-}
-
 std::string limits_toml(const EffectivePolicy& effective) {
     if (effective.limits.empty())
         return "";
@@ -61,7 +38,7 @@ std::string limits_toml(const EffectivePolicy& effective) {
     const auto line = [&](const char* key, const std::string& value) {
         const auto origin = effective.limits.find(key);
         if (origin != effective.limits.end())
-            result += comment(origin->second.text()) + fmt::format("{} = {}\n", key, value);
+            result += toml_comment(origin->second.text()) + fmt::format("{} = {}\n", key, value);
     };
     line("connections", std::to_string(limits.connections));
     line("memory", size(limits.memory_bytes));
@@ -70,7 +47,7 @@ std::string limits_toml(const EffectivePolicy& effective) {
 
 std::string rule_toml(const Rule& rule, const Origin& origin) {
     const auto text = [](const auto& value) { return toml_string(value.text()); };
-    std::string result = "\n" + comment(origin.text()) + "[[rule]]\n";
+    std::string result = "\n" + toml_comment(origin.text()) + "[[rule]]\n";
     const auto line = [&](const char* key, const std::string& value) {
         result += fmt::format("{:<8} = {}\n", key, value);
     };
@@ -95,11 +72,11 @@ std::string rule_toml(const Rule& rule, const Origin& origin) {
 std::string policy_toml(const EffectivePolicy& effective) {
     std::string result;
     for (const std::string& file : effective.files)
-        result += comment("read: " + file);
+        result += toml_comment("read: " + file);
     for (const std::string& line : effective.overridden)
-        result += comment(line);
+        result += toml_comment(line);
     if (effective.files.empty())
-        result += comment("there is no policy file: nothing is accelerated");
+        result += toml_comment("there is no policy file: nothing is accelerated");
     result += limits_toml(effective);
     for (const Rule& rule : effective.policy.rules)
         result += rule_toml(rule, effective.rules.at(rule.name));

@@ -10,6 +10,7 @@
 
 #include "eligibility.hpp"
 #include "quantity.hpp"
+#include "suggestion.hpp"
 #include "utf8.hpp"
 
 namespace sockaccel::ctl {
@@ -116,9 +117,14 @@ std::string counted(std::uint64_t count, const std::string& noun) {
     return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }
 
-// Why rules do not run.
+// Why rules do not run, and which of them are temporary.
 std::string notes(const std::vector<RuleReport>& rules) {
     std::string result;
+    for (const RuleReport& rule : rules)
+        if (!rule.holder.empty())
+            result +=
+                fmt::format("{}{} is temporary: it ends with {} on the bus, which holds it\n",
+                            result.empty() ? "\n" : "", one_line(rule.name), one_line(rule.holder));
     for (const RuleReport& rule : rules)
         if (!rule.why.empty())
             result += fmt::format("{}{} is {}: {}\n", result.empty() ? "\n" : "",
@@ -156,6 +162,7 @@ Json to_json(const RuleReport& rule) {
             {"state", rule.state},
             {"why", rule.why},
             {"action", rule.action},
+            {"holder", rule.holder},
             {"priority", rule.priority},
             {"units", rule.units},
             {"cgroups", rule.cgroups},
@@ -407,6 +414,88 @@ std::string connections_json(const ConnectionsReport& report) {
     return dump({{"connections", std::move(array)},
                  {"omitted", report.omitted},
                  {"hidden", report.hidden}});
+}
+
+std::string conversations_text(const ConversationsReport& report) {
+    if (report.conversations.empty())
+        return "no connection was opened meanwhile; those that were open before are not seen\n";
+    Table table({{"CLIENT", Align::left},
+                 {"SERVER", Align::left},
+                 {"PORT", Align::right},
+                 {"CONNECTIONS", Align::right},
+                 {"BYTES ->/<-", Align::left},
+                 {"MESSAGES ->/<-", Align::left},
+                 {"MOSTLY ->/<-", Align::left},
+                 {"PATTERN", Align::left},
+                 {"USES", Align::left}});
+    std::string verdicts;
+    for (const ConversationReport& it : report.conversations) {
+        const auto both = [](const auto& client, const auto& server) {
+            return fmt::format("{}/{}", client, server);
+        };
+        std::vector<std::string> uses = it.client.hazards;
+        for (const std::string& hazard : it.server.hazards)
+            if (std::find(uses.begin(), uses.end(), hazard) == uses.end())
+                uses.push_back(hazard);
+        const std::string client = place_name(it.client.cgroup);
+        const std::string server = place_name(it.server.cgroup);
+        table.add({client, server, std::to_string(it.port), std::to_string(it.connections),
+                   both(format_bytes(it.client.bytes), format_bytes(it.server.bytes)),
+                   both(it.client.messages, it.server.messages),
+                   both(typical_size(it.client), typical_size(it.server)),
+                   std::string(to_string(pattern_of(it))),
+                   joined(uses, report.is_watched ? "-" : "?")});
+        const std::string refusal = judge(it, report).refusal;
+        verdicts += one_line(fmt::format(
+                        "{} -> {}, port {}: {}{}", client, server, it.port,
+                        refusal.empty() ? "worth a rule" : "not worth a rule: ", refusal)) +
+                    "\n";
+    }
+    if (!report.is_watched)
+        verdicts +=
+            "What they use of splice(2), FIONREAD and MSG_WAITALL was not seen: this kernel does "
+            "not let the witness load.\n";
+    if (report.lost > 0)
+        verdicts += counted(report.lost, "connection") + " not in here: the table was full.\n";
+    return table.text() + "\n" + verdicts;
+}
+
+std::string conversations_json(const ConversationsReport& report,
+                               const std::vector<RuleReport>& rules, const std::string& prove) {
+    const auto side = [](const SideReport& it) {
+        return Json{{"cgroup", it.cgroup},  {"bytes", it.bytes}, {"messages", it.messages},
+                    {"turns", it.turns},    {"sizes", it.sizes}, {"obstacles", it.obstacles},
+                    {"hazards", it.hazards}};
+    };
+    Json array = Json::array();
+    for (const ConversationReport& it : report.conversations) {
+        const Judgement judgement = judge(it, report);
+        Json tolerate = Json::object();
+        for (const auto& [word, evidence] : judgement.tolerate)
+            tolerate[word] = evidence;
+        array.push_back({{"rule", it.rule},
+                         {"port", it.port},
+                         {"connections", it.connections},
+                         {"closed", it.closed},
+                         {"brief", it.brief},
+                         {"brief_bytes", it.brief_bytes},
+                         {"lasted_usec", it.lasted.count()},
+                         {"age_usec", it.age.count()},
+                         {"idle_usec", it.idle.count()},
+                         {"looks", it.looks},
+                         {"eligible", it.eligible},
+                         {"pattern", to_string(pattern_of(it))},
+                         {"worth_a_rule", judgement.refusal.empty()},
+                         {"refusal", judgement.refusal},
+                         {"tolerate", std::move(tolerate)},
+                         {"client", side(it.client)},
+                         {"server", side(it.server)}});
+    }
+    return dump({{"conversations", std::move(array)},
+                 {"lost", report.lost},
+                 {"witness", report.is_watched},
+                 {"unhonoured", report.unhonoured},
+                 {"policy", suggestion_toml(report, rules, prove)}});
 }
 
 std::string event_text(const EventReport& event) {

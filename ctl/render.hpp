@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "conversations.hpp"
 #include "policy_source.hpp"
 #include "report.hpp"
 
@@ -26,6 +27,13 @@ namespace sockaccel::ctl {
 // One line an event; the text has local time, the JSON UTC.
 [[nodiscard]] std::string event_text(const EventReport& event);
 [[nodiscard]] std::string event_json(const EventReport& event);
+
+// What rules that observe have seen. The JSON has the policy that is suggested by it, too: see
+// suggestion.hpp for `rules` and `prove`.
+[[nodiscard]] std::string conversations_text(const ConversationsReport& report);
+[[nodiscard]] std::string conversations_json(const ConversationsReport& report,
+                                             const std::vector<RuleReport>& rules,
+                                             const std::string& prove);
 
 // What the self-test found, a row a check.
 [[nodiscard]] std::string probe_text(const ProbeReport& report);

@@ -19,6 +19,7 @@ struct RuleReport {
     // active, waiting, testing, paused, refused; why: "" if active
     std::string state, why;
     std::string action;
+    std::string holder;  // unique bus name; "": it is in the policy's files
     std::int32_t priority = 0;
     std::vector<std::string> units, cgroups, ports, networks, tolerate;
     std::uint64_t queue_bytes = 0;

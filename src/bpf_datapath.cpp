@@ -316,7 +316,7 @@ ConnectionEnd end_of(const sa_report& report) {
     const sa_end& from = report.end;
     ConnectionEnd end;
     end.cookie = from.claim.cookie;
-    end.cgroup = from.cgroup;
+    end.cgroup = from.claim.cgroup;
     end.netns = from.netns;
     end.uid = from.claim.uid;
     end.local = address_of(from.claim.tuple.local);
@@ -365,6 +365,41 @@ Connection connection_of(const sa_report& client, const sa_report& server) {
     return connection;
 }
 
+ConversationSide side_of(const sa_observation_key& key, const sa_observation& seen, sa_role role) {
+    ConversationSide side;
+    side.cgroup = key.cgroup[role];
+    side.bytes = seen.bytes[role];
+    side.messages = seen.messages[role];
+    side.turns = seen.turns[role];
+    std::ranges::copy(seen.sizes[role], side.sizes.begin());
+    side.obstacles = seen.obstacles[role];
+    side.hazards = seen.hazards[role];
+    return side;
+}
+
+Conversation conversation_of(const sa_observation_key& key, const sa_observation& seen,
+                             Instant time) {
+    // What happens while it is read is later than that.
+    const auto since = [&](std::uint64_t at_ns) {
+        return at_ns == 0 ? Instant{} : std::max(time - Instant(at_ns), Instant{});
+    };
+    Conversation result;
+    result.rule = static_cast<RuleId>(key.rule);
+    result.port = static_cast<std::uint16_t>(key.port);
+    result.connections = seen.connections;
+    result.closed = seen.closed;
+    result.brief = seen.brief;
+    result.brief_bytes = seen.brief_bytes;
+    result.lasted = std::chrono::nanoseconds(seen.lasted_ns);
+    result.age = since(seen.first_ns);
+    result.idle = since(seen.last_ns);
+    result.looks = seen.looks;
+    result.eligible = seen.eligible;
+    result.client = side_of(key, seen, SA_CLIENT);
+    result.server = side_of(key, seen, SA_SERVER);
+    return result;
+}
+
 ConnectionEvent event_of(const sa_event& from) {
     ConnectionEvent event;
     event.kind = from.type == SA_EVENT_PAIRED     ? EventKind::paired
@@ -405,6 +440,7 @@ struct BpfDatapath::State {
     void write_rules();
     void clear_counters(RuleId id);
     void forget_proofs(RuleMask rules);
+    void forget_observations(RuleMask rules);
     [[nodiscard]] std::uint32_t hazards_to_watch(const Membership& membership) const;
     void write_cgroups(const std::map<std::uint64_t, RuleMask>& rules_of, std::uint32_t half);
     [[nodiscard]] std::map<std::uint32_t, sa_program> programs_of_others() const;
@@ -592,7 +628,7 @@ void BpfDatapath::State::write_networks(const std::vector<NetworkEntry>& entries
 
 void BpfDatapath::State::write_rules() {
     sa_control& to = control();
-    RuleMask accelerate = 0, bypass = 0, fresh = 0;
+    RuleMask deciding = 0, bypass = 0, observe = 0, fresh = 0;
     // What is said of a rule that goes stays: its pairs are still leaving.
     std::array<sa_rule, SA_MAX_RULES> rules;
     std::ranges::copy(to.rules, rules.begin());
@@ -612,15 +648,16 @@ void BpfDatapath::State::write_rules() {
         rule.queue_bytes = planned.rule.queue_bytes;
         rule.prove_ns = static_cast<__u64>(std::chrono::nanoseconds(planned.rule.prove).count());
         to.order[rank++] = static_cast<__u8>(planned.id);
-        if (planned.rule.action == Action::accelerate)
-            accelerate |= mask_of(planned.id);
-        else if (planned.rule.action == Action::bypass)
-            bypass |= mask_of(planned.id);
+        (planned.rule.action == Action::bypass ? bypass : deciding) |= mask_of(planned.id);
+        if (planned.rule.action == Action::observe)
+            observe |= mask_of(planned.id);
     }
     forget_proofs(fresh);
+    forget_observations(fresh | ~observe);
     std::ranges::copy(rules, std::begin(to.rules));
-    to.accelerate_rules = accelerate;
+    to.deciding_rules = deciding;
     to.bypass_rules = bypass;
+    to.observe_rules = observe;
     to.budget_bytes = staged->second.memory_bytes;
     to.max_pairs = std::min(staged->second.connections, bpf_map__max_entries(skeleton->maps.pairs));
     wanted_connections = staged->second.connections;
@@ -649,14 +686,27 @@ void BpfDatapath::State::forget_proofs(RuleMask rules) {
         bpf_map__delete_elem(map, &each, sizeof each, 0);  // it may have given way meanwhile
 }
 
-// What the rules that have a cgroup at the moment do not tolerate.
+// Nobody is to read them any more, or they were another rule's.
+void BpfDatapath::State::forget_observations(RuleMask rules) {
+    const bpf_map* map = skeleton->maps.observations;
+    std::vector<sa_observation_key> stale;
+    for_each_key<sa_observation_key>(
+        map, std::size_t{2} * SA_MAX_OBSERVATIONS, [&](const sa_observation_key& key) {
+            if (key.rule < SA_MAX_RULES && (rules >> key.rule & 1) != 0)
+                stale.push_back(key);
+        });
+    for (const sa_observation_key& each : stale)
+        bpf_map__delete_elem(map, &each, sizeof each, 0);
+}
+
+// What the rules that have a cgroup at the moment do not tolerate; one that observes wants to know.
 std::uint32_t BpfDatapath::State::hazards_to_watch(const Membership& membership) const {
     RuleMask present = 0;
     for (const auto& [id, rules] : membership.rules_of)
         present |= rules;
     std::uint32_t hazards = 0;
     for (const PlannedRule& planned : staged ? staged->first.rules : rules_in_force)
-        if (planned.rule.action == Action::accelerate && (present & mask_of(planned.id)) != 0)
+        if (planned.rule.action != Action::bypass && (present & mask_of(planned.id)) != 0)
             hazards |= (kWatchable & ~tolerate_bits(planned.rule)) | SA_HAZARD_OOB;
     return hazards;
 }
@@ -913,6 +963,21 @@ RuleCounters BpfDatapath::counters(RuleId rule) {
             sum.traffic.reasons[i] += one.reasons[i];
     }
     return sum;
+}
+
+Conversations BpfDatapath::conversations() {
+    const bpf_map* map = state_->skeleton->maps.observations;
+    const Instant time = now();
+    Conversations result;
+    for_each_key<sa_observation_key>(
+        map, std::size_t{2} * SA_MAX_OBSERVATIONS, [&](const sa_observation_key& key) {
+            sa_observation seen{};
+            if (key.rule < SA_MAX_RULES &&
+                bpf_map__lookup_elem(map, &key, sizeof key, &seen, sizeof seen, 0) == 0)
+                result.all.push_back(conversation_of(key, seen, time));
+        });
+    result.lost = state_->control().observations_lost;
+    return result;
 }
 
 Totals BpfDatapath::totals() {

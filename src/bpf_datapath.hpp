@@ -38,6 +38,7 @@ class BpfDatapath final : public Datapath {
                                       std::optional<std::uint32_t> viewer) override;
     [[nodiscard]] RuleCounters counters(RuleId rule) override;
     [[nodiscard]] Totals totals() override;
+    [[nodiscard]] Conversations conversations() override;
     [[nodiscard]] std::vector<std::string> foreign(const PathOfCgroup& path_of) override;
 
   private:

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "connection.hpp"
+#include "conversation.hpp"
 #include "legacy.hpp"
 #include "plan.hpp"
 
@@ -96,6 +97,8 @@ class Datapath {
                                               std::optional<std::uint32_t> viewer) = 0;
     [[nodiscard]] virtual RuleCounters counters(RuleId rule) = 0;
     [[nodiscard]] virtual Totals totals() = 0;
+    // Of the rules that observe, since they are in force.
+    [[nodiscard]] virtual Conversations conversations() = 0;
 
     // Other people's programs that work, or might, on the same connections, a line each, such as
     // "sock_ops program 123 (theirs) on cgroup /system.slice": those attached to a cgroup that this

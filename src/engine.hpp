@@ -78,6 +78,8 @@ class Engine {
     }
     [[nodiscard]] RuleCounters counters(const RuleStatus& rule);
     [[nodiscard]] Totals totals() { return datapath_.totals(); }
+    [[nodiscard]] Conversations conversations() { return datapath_.conversations(); }
+    [[nodiscard]] bool witness_watches() { return datapath_.witness_watches(); }
     // CPU time of the steward's last pass.
     [[nodiscard]] Instant last_pass_took() const { return last_pass_took_; }
     [[nodiscard]] std::vector<std::string> foreign() {

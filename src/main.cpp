@@ -21,6 +21,7 @@
 #include "engine.hpp"
 #include "event_loop.hpp"
 #include "fd_store.hpp"
+#include "holds.hpp"
 #include "idle_exit.hpp"
 #include "inherited.hpp"
 #include "instance_lock.hpp"
@@ -201,17 +202,46 @@ int serve(const Options& options, FdStore& store) {
     engine.pause(pause_file.read());
     Units units(loop, [&] { engine.take_units(units.found()); });
     put_in_force(engine, units, read.policy);
-    std::vector<std::string> policy_files = std::move(read.files);
+    Holds holds;
 
     const auto reload = [&] {
         EffectivePolicy fresh = options.policy.read_trusted();
-        std::vector<std::string> changes = put_in_force(engine, units, fresh.policy);
-        policy_files = std::move(fresh.files);
+        std::vector<std::string> changes =
+            put_in_force(engine, units, holds.added_to(fresh.policy));
+        read = std::move(fresh);
         log_changes(options.policy, changes);
         tell_service_manager(engine, serves_metrics);
         return changes;
     };
-    const auto diff = [&] { return engine.diff(options.policy.read_trusted().policy); };
+    const auto diff = [&] {
+        return engine.diff(holds.added_to(options.policy.read_trusted().policy));
+    };
+    // What the files say stays as it was last read.
+    const auto change_holds = [&](Holds wanted) {
+        Holds before = std::exchange(holds, std::move(wanted));
+        try {
+            put_in_force(engine, units, holds.added_to(read.policy));
+        } catch (...) {
+            holds = std::move(before);
+            throw;
+        }
+        tell_service_manager(engine, serves_metrics);
+    };
+    const auto hold = [&](const std::string& holder, const std::string& rules) {
+        Holds wanted = holds;
+        std::vector<std::string> names = wanted.add(holder, rules);
+        change_holds(std::move(wanted));
+        for (const std::string& name : names)
+            log::notice("rule " + name + " is held by " + holder, {.rule = name});
+        return names;
+    };
+    const auto release = [&](const std::string& holder) {
+        Holds wanted = holds;
+        if (!wanted.release(holder))
+            return;
+        change_holds(std::move(wanted));
+        log::notice("the rules that " + holder + " held are gone");
+    };
     const auto pause = [&](const Paused& paused) {
         engine.pause(paused);
         log_paused(paused);
@@ -246,10 +276,11 @@ int serve(const Options& options, FdStore& store) {
             notice();
         });
     if (options.bus.kind != BusAddress::Kind::none)
-        manager.emplace(loop, engine, options.bus,
-                        Manager::About{SOCKACCEL_VERSION, kernel_release()},
-                        Manager::Acts{reload, diff, [&] { return policy_files; }, pause,
-                                      [&] { self_test.start(); }});
+        manager.emplace(
+            loop, engine, options.bus, Manager::About{SOCKACCEL_VERSION, kernel_release()},
+            Manager::Acts{reload, diff, [&] { return read.files; }, pause, hold, release,
+                          [&](const std::string& rule) { return holds.holder_of(rule); },
+                          [&] { self_test.start(); }});
     if (serves_metrics)
         metrics.emplace(
             loop, std::move(listeners),

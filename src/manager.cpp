@@ -222,10 +222,12 @@ class RuleObject final
     : public sdbus::AdaptorInterfaces<org::sockaccel1::Rule_adaptor, sdbus::Properties_adaptor,
                                       sdbus::ManagedObject_adaptor> {
   public:
-    RuleObject(sdbus::IConnection& connection, Engine& engine, RuleStatus status)
+    RuleObject(sdbus::IConnection& connection, Engine& engine, RuleStatus status,
+               std::string holder)
         : AdaptorInterfaces(connection, sdbus::ObjectPath(rule_path(status.rule.name))),
           engine_(engine),
           status_(std::move(status)),
+          holder_(std::move(holder)),
           selected_(shown_of(status_.cgroups)) {
         registerAdaptor();
         emitInterfacesAddedSignal();
@@ -270,6 +272,7 @@ class RuleObject final
 
   private:
     std::string Name() override { return status_.rule.name; }
+    std::string Holder() override { return holder_; }
     std::vector<std::string> Units() override {
         return texts_of(status_.rule.units, [](const UnitPattern& unit) { return unit.text(); });
     }
@@ -318,6 +321,7 @@ class RuleObject final
 
     Engine& engine_;
     RuleStatus status_;
+    const std::string holder_;
     std::vector<std::string> selected_;
 };
 
@@ -364,17 +368,26 @@ class ManagerObject final
     }
 
     [[nodiscard]] bool is_busy() const {
-        return !subscribers_.empty() || !probing_.empty() || access_.is_asking();
+        return !subscribers_.empty() || !holders_.empty() || !probing_.empty() ||
+               access_.is_asking();
     }
 
-    // Takes subscribers out that have left the bus. Not done in the callback that tells of it: that
-    // lives in the slot which is erased here.
+    // Takes subscribers and holders out that have left the bus. Not done in the callback that tells
+    // of it: that lives in the slot which is erased here.
     void forget_gone() {
         if (gone_.empty())
             return;
-        for (const std::string& name : std::exchange(gone_, {}))
+        for (const std::string& name : std::exchange(gone_, {})) {
             subscribers_.erase(name);
+            release(name);
+        }
         listen();
+    }
+
+    // The bus is lost: so are those who hold rules.
+    void end_holds() {
+        while (!holders_.empty())
+            release(holders_.begin()->first);
     }
 
   private:
@@ -426,7 +439,8 @@ class ManagerObject final
             if (object)
                 object->update(status);
             else
-                object = std::make_unique<RuleObject>(connection_, engine_, status);
+                object = std::make_unique<RuleObject>(connection_, engine_, status,
+                                                      acts_.holder_of(status.rule.name));
         }
     }
 
@@ -528,6 +542,33 @@ class ManagerObject final
         });
     }
 
+    void Hold(sdbus::Result<std::vector<std::string>>&& asked, std::string rules) override {
+        if_allowed(Access::Action::manage, std::move(asked),
+                   [this, name = caller().name, rules] { return texts_of(hold(name, rules)); });
+    }
+
+    std::vector<std::string> hold(const std::string& name, const std::string& rules) {
+        std::vector<std::string> names = acts_.hold(name, rules);
+        if (!holders_.contains(name))
+            holders_.emplace(name, watch_end_of(name));
+        return names;
+    }
+
+    void Release() override {
+        answer([this] { release(current_message(getObject()).getSender()); });
+    }
+
+    void release(const std::string& name) {
+        if (holders_.erase(name) == 0)
+            return;
+        try {
+            acts_.release(name);
+        } catch (const std::exception& error) {
+            log::error("take out the rules that " + name +
+                       " held: they stay until the next reload: " + error.what());
+        }
+    }
+
     Dict Status() override {
         return answer([this] {
             const Totals totals = engine_.totals();
@@ -546,6 +587,56 @@ class ManagerObject final
                             {"problems", shown_.problems},
                             {"kernel_state", shown_.kernel_state}});
         });
+    }
+
+    void Observed(sdbus::Result<std::vector<Dict>, Dict>&& asked) override {
+        if_allowed(Access::Action::inspect, std::move(asked), [this] { return observed(); });
+    }
+
+    std::tuple<std::vector<Dict>, Dict> observed() {
+        const sockaccel::Conversations seen = engine_.conversations();
+        std::vector<Dict> result;
+        for (const Conversation& it : seen.all) {
+            Dict& dict = result.emplace_back(dict_of({{"rule", name_of_rule(it.rule)},
+                                                      {"port", it.port},
+                                                      {"connections", it.connections},
+                                                      {"closed", it.closed},
+                                                      {"brief", it.brief},
+                                                      {"brief_bytes", it.brief_bytes},
+                                                      {"lasted_usec", microseconds(it.lasted)},
+                                                      {"age_usec", microseconds(it.age)},
+                                                      {"idle_usec", microseconds(it.idle)},
+                                                      {"looks", it.looks},
+                                                      {"eligible", it.eligible}}));
+            add_side(dict, "client_", it.client);
+            add_side(dict, "server_", it.server);
+        }
+        std::map<std::string, std::string> unhonoured;
+        for (const Unhonoured& it : engine_.verdict().unhonoured)
+            unhonoured.emplace(to_string(it.hazard), valid_utf8(it.name));
+        return {std::move(result), dict_of({{"witness", engine_.witness_watches()},
+                                            {"unhonoured", unhonoured},
+                                            {"lost", seen.lost}})};
+    }
+
+    void add_side(Dict& dict, const std::string& prefix, const ConversationSide& side) {
+        std::vector<std::string> obstacles, hazards;
+        for (int code = 0; code < SA_REASON_COUNT; ++code)
+            if ((side.obstacles >> code & 1) != 0)
+                obstacles.emplace_back(name_of(static_cast<Reason>(code)));
+        for (const auto& [bit, word] :
+             {std::pair{SA_TOLERATE_FIONREAD, "fionread"}, std::pair{SA_TOLERATE_SPLICE, "splice"},
+              std::pair{SA_TOLERATE_WAITALL, "waitall"}, std::pair{SA_HAZARD_OOB, "oob"}})
+            if ((side.hazards & bit) != 0)
+                hazards.emplace_back(word);
+        dict.emplace(prefix + "cgroup", valid_utf8(engine_.cgroup_path(side.cgroup)));
+        dict.emplace(prefix + "bytes", side.bytes);
+        dict.emplace(prefix + "messages", side.messages);
+        dict.emplace(prefix + "turns", side.turns);
+        dict.emplace(prefix + "sizes",
+                     std::vector<std::uint64_t>(side.sizes.begin(), side.sizes.end()));
+        dict.emplace(prefix + "obstacles", obstacles);
+        dict.emplace(prefix + "hazards", hazards);
     }
 
     void Connections(ConnectionsResult&& asked) override {
@@ -687,18 +778,22 @@ class ManagerObject final
             throw std::runtime_error("subscribe to connection events: the limit of " +
                                      std::to_string(kMaxSubscribersOfOne) +
                                      " subscribers of one user is reached");
-        // A match of its own for each caller: the daemon sleeps on while others come and go.
+        subscribers_.emplace(name, Subscriber{watch_end_of(name), verdict.uid, verdict.is_allowed});
+        listen();
+    }
+
+    // A match of its own for each caller: the daemon sleeps on while others come and go.
+    sdbus::Slot watch_end_of(const std::string& name) {
         sdbus::Slot watch =
             add_match(connection_,
                       "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
                       "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
                           name + "',arg2=''",
                       [this, name](const sdbus::Message&) { gone_.push_back(name); });
-        subscribers_.emplace(name, Subscriber{std::move(watch), verdict.uid, verdict.is_allowed});
         // It may have left before the match was there.
         if (!is_on_bus(name))
             gone_.push_back(name);
-        listen();
+        return watch;
     }
 
     void Unsubscribe() override {
@@ -769,7 +864,8 @@ class ManagerObject final
     std::array<std::string, SA_MAX_RULES> names_;  // by rule id, kept until the id is reused
     std::map<std::string, std::unique_ptr<RuleObject>> rules_;
     std::map<std::string, Subscriber> subscribers_;      // by unique name
-    std::vector<std::string> gone_;                      // subscribers to be forgotten
+    std::map<std::string, sdbus::Slot> holders_;         // by unique name: the watch for its end
+    std::vector<std::string> gone_;                      // subscribers and holders to be forgotten
     std::vector<std::shared_ptr<ProbeResult>> probing_;  // who waits for the self-test
     bool is_listening_ = false;
     Access access_;  // last: what it calls uses the rest
@@ -900,6 +996,8 @@ struct Manager::State {
     }
 
     void come_back() {
+        if (presence_)
+            presence_->object().end_holds();
         presence_.reset();
         try {
             if (!is_there(bus_))

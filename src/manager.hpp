@@ -30,6 +30,11 @@ class Manager {
         std::function<std::vector<std::string>()> policy_files;
         // Puts in force what is paused, and keeps it.
         std::function<void(const Paused&)> pause;
+        // Adds temporary rules, written as in a file, until release(); returns their names.
+        std::function<std::vector<std::string>(const std::string& holder, const std::string& rules)>
+            hold;
+        std::function<void(const std::string& holder)> release;
+        std::function<std::string(const std::string& rule)> holder_of;  // "": none
         // Starts a test of the kernel, if none runs; answer_probes() has to follow.
         std::function<void()> probe;
     };
@@ -47,9 +52,9 @@ class Manager {
     // name cannot be had.
     void claim_name();
 
-    // Called after each request that was answered, and when a subscriber has gone.
+    // Called after each request that was answered, and when a subscriber or a holder has gone.
     void on_request(std::function<void()> callback);
-    // Somebody waits for an answer or for events.
+    // Somebody waits for an answer or for events, or holds a rule.
     [[nodiscard]] bool is_busy() const;
     // Gives the name back and answers what was sent to it before: from now on callers start another
     // daemon. Throws std::runtime_error.

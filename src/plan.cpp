@@ -273,7 +273,7 @@ std::optional<RuleId> Tables::decide(RuleMask client_cgroup, RuleMask client_vie
     for (const PlannedRule& planned : rules) {
         if (planned.rule.action == Action::bypass && (either_end & mask_of(planned.id)))
             return std::nullopt;
-        if (planned.rule.action == Action::accelerate && (both_ends & mask_of(planned.id)) &&
+        if (planned.rule.action != Action::bypass && (both_ends & mask_of(planned.id)) &&
             (!best || planned.rank < best->rank))
             best = &planned;
     }

@@ -55,8 +55,8 @@ struct Tables {
     // The rules that port and address match in one end's view: what the BPF program looks up.
     [[nodiscard]] RuleMask view(const Address& server, std::uint16_t port) const;
 
-    // The rule that accelerates a connection, as pair.bpf.c computes it; none: not covered.
-    // A bypass rule wins if cgroup and view of either end match it.
+    // The rule that accelerates or observes a connection, as pair.bpf.c computes it; none: not
+    // covered. A bypass rule wins if cgroup and view of either end match it.
     [[nodiscard]] std::optional<RuleId> decide(RuleMask client_cgroup, RuleMask client_view,
                                                RuleMask server_cgroup, RuleMask server_view) const;
 };

@@ -40,6 +40,9 @@ class Access : public ::testing::Test {
             EXPECT_EQ(outcome.output, "");
             EXPECT_EQ(outcome.error.find(denied(command, why)), 0u) << outcome.error;
         }
+        const Outcome run = as_nobody({"run", "--", "true"});
+        EXPECT_EQ(run.status, 125);
+        EXPECT_EQ(daemon_.manager().Rules(), Names{}) << "nothing is held";
         EXPECT_EQ(daemon_.manager().Generation(), 1u);
         EXPECT_EQ(daemon_.manager().Paused(), Names{});
     }

@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
+#include <stdexcept>
 #include <string>
 
+#include "fentry.hpp"
 #include "kernel_test.hpp"
 
 namespace sockaccel::test {
@@ -162,7 +165,8 @@ class Servers : public Programs {
     void await_ports(const std::vector<std::string>& ports) {
         std::vector<std::string> arguments = {"await"};
         arguments.insert(arguments.end(), ports.begin(), ports.end());
-        const Outcome outcome = run(client_place_.command(python(arguments)));
+        const Outcome outcome =
+            run(client_place_.command(python(arguments)), slowness() * std::chrono::seconds(30));
         ASSERT_EQ(outcome.status, 0) << outcome.error;
     }
 
@@ -211,6 +215,54 @@ backend files
     server nginx 127.0.0.1:8081
 )");
         return server_place_.command({"haproxy", "-db", "-f", path("haproxy.cfg")});
+    }
+
+    [[nodiscard]] static std::filesystem::path postgresql_binaries() {
+        std::filesystem::path binaries;
+        for (const auto& version : std::filesystem::directory_iterator("/usr/lib/postgresql"))
+            binaries = version.path() / "bin";
+        return binaries;
+    }
+
+    [[nodiscard]] static Command as_postgres(const Place& place,
+                                             const std::vector<std::string>& program) {
+        std::vector<std::string> all = {"setpriv", "--reuid=postgres", "--regid=postgres",
+                                        "--clear-groups"};
+        all.insert(all.end(), program.begin(), program.end());
+        Command command = place.command(all);
+        command.environment["LC_ALL"] = "C";
+        return command;
+    }
+
+    // At port 5432, filled for pgbench. Throws.
+    [[nodiscard]] std::unique_ptr<Process> postgresql() const {
+        const std::filesystem::path binaries = postgresql_binaries();
+        const auto succeed = [](const Command& command) {
+            const Outcome outcome = run(command, std::chrono::seconds(60));
+            if (outcome.status != 0)
+                throw std::runtime_error(outcome.output + outcome.error);
+        };
+        directory_.make("data");
+        succeed(Place().command({"chown", "postgres:postgres", path("data")}));
+        succeed(as_postgres(
+            {}, {binaries / "initdb", "--pgdata=" + path("data"), "--auth=trust", "--no-sync"}));
+        auto server = std::make_unique<Process>(
+            as_postgres(server_place_, {binaries / "postgres", "-D", path("data"), "-k", "", "-c",
+                                        "listen_addresses=127.0.0.1", "-c", "fsync=off"}));
+        const Command is_ready =
+            as_postgres(client_place_, {binaries / "pg_isready", "--host=127.0.0.1"});
+        if (!wait_until([&] { return run(is_ready).status == 0; }))
+            throw std::runtime_error(output_of(*server));
+        succeed(as_postgres(client_place_, {binaries / "pgbench", "--host=127.0.0.1",
+                                            "--initialize", "--scale=1", "postgres"}));
+        return server;
+    }
+
+    [[nodiscard]] Outcome ctl(const Place& place, const std::vector<std::string>& arguments) {
+        std::vector<std::string> all = {from_environment("SOCKACCELCTL"), "--bus",
+                                        daemon_->bus().address()};
+        all.insert(all.end(), arguments.begin(), arguments.end());
+        return run(place.command(all), slowness() * std::chrono::seconds(60));
     }
 
     const TemporaryDirectory directory_;
@@ -295,40 +347,13 @@ TEST_F(Servers, MemcachedGivesBackWhatWasSet) {
 }
 
 TEST_F(Servers, PostgresqlServesPgbenchWithoutAnError) {
-    std::filesystem::path binaries;
-    for (const auto& version : std::filesystem::directory_iterator("/usr/lib/postgresql"))
-        binaries = version.path() / "bin";
-    const std::vector<std::string> as_postgres = {"setpriv", "--reuid=postgres", "--regid=postgres",
-                                                  "--clear-groups"};
-    const auto at = [&](const Place& place, const std::vector<std::string>& program) {
-        std::vector<std::string> all = as_postgres;
-        all.insert(all.end(), program.begin(), program.end());
-        Command command = place.command(all);
-        command.environment["LC_ALL"] = "C";
-        return command;
-    };
-    directory_.make("data");
-    ASSERT_EQ(run(Place().command({"chown", "postgres:postgres", path("data")})).status, 0);
-    const Outcome made =
-        run(at({}, {binaries / "initdb", "--pgdata=" + path("data"), "--auth=trust", "--no-sync"}),
-            std::chrono::seconds(60));
-    ASSERT_EQ(made.status, 0) << made.output << made.error;
-    const Process server(
-        at(server_place_, {binaries / "postgres", "-D", path("data"), "-k", "", "-c",
-                           "listen_addresses=127.0.0.1", "-c", "fsync=off"}));
-    ASSERT_TRUE(wait_until([&] {
-        return run(at(client_place_, {binaries / "pg_isready", "--host=127.0.0.1"})).status == 0;
-    })) << output_of(server);
-    const std::string pgbench = binaries / "pgbench";
-    const Outcome filled = run(
-        at(client_place_, {pgbench, "--host=127.0.0.1", "--initialize", "--scale=1", "postgres"}),
-        std::chrono::seconds(60));
-    ASSERT_EQ(filled.status, 0) << filled.output << filled.error;
+    const std::unique_ptr<Process> server = postgresql();
+    const std::string pgbench = postgresql_binaries() / "pgbench";
     const std::uint64_t before = counters().at("redirected_bytes");
     for (const char* protocol : {"simple", "prepared"}) {
         const Outcome outcome =
-            run(at(client_place_, {pgbench, "--host=127.0.0.1", "--client=4", "--time=4",
-                                   std::string("--protocol=") + protocol, "postgres"}),
+            run(as_postgres(client_place_, {pgbench, "--host=127.0.0.1", "--client=4", "--time=4",
+                                            std::string("--protocol=") + protocol, "postgres"}),
                 std::chrono::seconds(60));
         EXPECT_EQ(outcome.status, 0) << outcome.output << outcome.error;
         EXPECT_NE(outcome.output.find("number of failed transactions: 0 "), std::string::npos)
@@ -336,13 +361,140 @@ TEST_F(Servers, PostgresqlServesPgbenchWithoutAnError) {
     }
     write("large.sql", "select repeat('0123456789', 50000);\n");
     const Outcome large =
-        run(at(client_place_, {pgbench, "--host=127.0.0.1", "--client=4", "--time=4", "--no-vacuum",
-                               "--file=" + path("large.sql"), "postgres"}),
+        run(as_postgres(client_place_, {pgbench, "--host=127.0.0.1", "--client=4", "--time=4",
+                                        "--no-vacuum", "--file=" + path("large.sql"), "postgres"}),
             std::chrono::seconds(60));
     EXPECT_EQ(large.status, 0) << large.output << large.error;
     EXPECT_NE(large.output.find("number of failed transactions: 0 "), std::string::npos)
         << large.output << large.error;
     EXPECT_GE(counters().at("redirected_bytes") - before, 10 * kMiB) << connections_text();
+}
+
+// --- what is observed, and what is suggested by it
+
+class Suggested : public Servers {
+  protected:
+    Suggested() { reload(observing()); }
+
+    // Decides after what is suggested by it.
+    [[nodiscard]] std::string observing() const {
+        return "[[rule]]\nname = \"test\"\ncgroups = [\"" + covered_.path() +
+               "\"]\naction = \"observe\"\npriority = -1\n";
+    }
+
+    // Light use of all three, as clients do it.
+    void use(const std::vector<const Process*>& servers) {
+        Process redis(client_place_.command({"redis-benchmark", "-p", "6379", "-c", "4", "-n",
+                                             "100000000", "-d", "1000", "-t", "set", "-q"}));
+        expect_right({"get", "8080", "3", "4", path("www")}, 0, servers);
+        EXPECT_TRUE(redis.runs()) << output_of(redis);
+        const Outcome pgbench =
+            run(as_postgres(client_place_, {postgresql_binaries() / "pgbench", "--host=127.0.0.1",
+                                            "--client=4", "--time=3", "--no-vacuum", "postgres"}),
+                std::chrono::seconds(60));
+        EXPECT_EQ(pgbench.status, 0) << pgbench.output << pgbench.error;
+    }
+
+    [[nodiscard]] std::string suggestion() {
+        const Outcome outcome = ctl({}, {"suggest", "--prove", "0s"});
+        EXPECT_EQ(outcome.status, 0) << outcome.error;
+        write("suggested.toml", outcome.output);
+        const Outcome checked = ctl({}, {"check", path("suggested.toml")});
+        EXPECT_EQ(checked.status, 0) << checked.error << outcome.output;
+        return outcome.output;
+    }
+
+    // What the rule for this port tolerates in words, that the witness could not see, is vouched
+    // for.
+    static void vouch(std::string& policy, int port) {
+        const std::size_t rule = policy.find(fmt::format("ports = [{}]", port));
+        ASSERT_NE(rule, std::string::npos) << policy;
+        const std::size_t end = std::min(policy.find("[[rule]]", rule), policy.size());
+        const std::size_t line = policy.find("# tolerate = ", rule);
+        if (line < end)
+            policy.erase(line, 2);
+    }
+
+    [[nodiscard]] std::uint64_t redirected_at(const std::string& name) {
+        return counters(name).at("redirected_bytes");
+    }
+};
+
+TEST_F(Suggested, RulesForRedisNginxAndPostgresqlWork) {
+    const Process redis(
+        server_place_.command({"redis-server", "--port", "6379", "--bind", "127.0.0.1", "--save",
+                               "", "--appendonly", "no", "--dir", "/tmp"}));
+    const Process web(nginx());
+    const std::unique_ptr<Process> database = postgresql();
+    await_ports({"6379", "8080", "8081"});
+    use({&web});
+    EXPECT_TRUE(connections().empty() || connections()[0].reason == "observed");
+    EXPECT_EQ(counters().at("enrolled"), 0U);
+
+    std::string policy = suggestion();
+    const std::string server = std::filesystem::path(server_.path()).filename();
+    for (const int port : {6379, 5432, 8080})
+        EXPECT_NE(policy.find(fmt::format("name = \"{}-{}\"", server, port)), std::string::npos)
+            << policy;
+    const bool is_watched = fentry_loads();
+    EXPECT_EQ(policy.find("NOT SEEN") == std::string::npos, is_watched) << policy;
+    // nginx asks its upstream's socket for FIONREAD: what that is worth, the kernel decides.
+    const bool is_fionread_right = policy.find("FIONREAD (class") == std::string::npos;
+    if (!is_watched || is_fionread_right) {
+        EXPECT_NE(policy.find(fmt::format("name = \"{}-8081\"", server)), std::string::npos)
+            << policy;
+    }
+    vouch(policy, 6379);
+    vouch(policy, 5432);
+    reload(policy + observing());
+    EXPECT_EQ(state_of(server + "-6379"), "active") << daemon_->rule(server + "-6379")->Why();
+    EXPECT_EQ(state_of(server + "-8080"), is_watched ? "active" : "refused");
+    use({&web});
+    EXPECT_GT(redirected_at(server + "-6379"), kMiB) << connections_text();
+    EXPECT_GT(redirected_at(server + "-5432"), 64 * kKiB) << connections_text();
+}
+
+TEST_F(Suggested, NoRuleForWhoSplices) {
+    if (!fentry_loads())
+        GTEST_SKIP() << "this kernel does not let the witness load";
+    const Process files(nginx());
+    const Process server(haproxy("    option splice-request\n    option splice-response\n"));
+    await_ports({"8081", "8090"});
+    const std::string seconds = std::to_string(3 * slowness());
+    expect_right({"get", "8090", seconds, "8", path("www")}, 0, {&files, &server});
+    const std::string policy = suggestion();
+    SCOPED_TRACE(ctl({}, {"suggest", "--json"}).output);
+    EXPECT_EQ(policy.find("ports = [8081]"), std::string::npos) << policy;
+    EXPECT_NE(policy.find("port 8081: the client reads with splice(2)"), std::string::npos)
+        << policy;
+}
+
+// --- sockaccelctl run
+
+TEST_F(Servers, ACommandIsAcceleratedToWhatARuleCovers) {
+    const Process redis(
+        server_place_.command({"redis-server", "--port", "6379", "--bind", "127.0.0.1", "--save",
+                               "", "--appendonly", "no", "--dir", "/tmp"}));
+    await_ports({"6379"});
+    const Outcome outcome =
+        ctl({other_, netns_}, {"run", "--tolerate", "fionread,splice,waitall", "--", "timeout", "3",
+                               "redis-benchmark", "-c", "4", "-n", "100000000", "-q", "-t", "set"});
+    EXPECT_EQ(outcome.status, 124) << outcome.error;  // timeout's own
+    EXPECT_NE(outcome.error.find(" connections were accelerated"), std::string::npos)
+        << outcome.error;
+    EXPECT_EQ(outcome.error.find("run: 0 of"), std::string::npos) << outcome.error;
+    EXPECT_EQ(counters().at("enrolled"), 0U) << "the rule's own programs did nothing";
+}
+
+TEST_F(Servers, ACommandIsAcceleratedWithinItself) {
+    const Outcome outcome = ctl(
+        {other_, netns_},
+        {"run", "--tolerate", "fionread,splice,waitall", "--", "sh", "-c",
+         "iperf3 -s -1 >/dev/null & sleep 0.5; iperf3 -c 127.0.0.1 -l 64K -t 3 -b 1G >/dev/null"});
+    EXPECT_EQ(outcome.status, 0) << outcome.error;
+    EXPECT_NE(outcome.error.find("connections were accelerated"), std::string::npos)
+        << outcome.error;
+    EXPECT_EQ(outcome.error.find("run: 0 of"), std::string::npos) << outcome.error;
 }
 
 }  // namespace

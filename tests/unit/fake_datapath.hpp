@@ -43,6 +43,7 @@ class FakeDatapath : public Datapath {
     std::vector<Connection> known_connections;
     std::map<RuleId, RuleCounters> known_counters;
     Totals known_totals;
+    Conversations known_conversations;
     std::vector<std::string> known_foreign;
     bool is_watching = false;
     int asked_for_witness = 0;
@@ -130,6 +131,7 @@ class FakeDatapath : public Datapath {
     }
     [[nodiscard]] RuleCounters counters(RuleId rule) override { return known_counters[rule]; }
     [[nodiscard]] Totals totals() override { return known_totals; }
+    [[nodiscard]] Conversations conversations() override { return known_conversations; }
     [[nodiscard]] std::vector<std::string> foreign(const PathOfCgroup&) override {
         return known_foreign;
     }

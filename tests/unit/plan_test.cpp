@@ -256,7 +256,7 @@ std::optional<std::string> brute_force(const Policy& policy, const TestEnd& clie
              (covers_cgroup(rule, server.cgroup) && view(rule, false))))
             return std::nullopt;
     for (const Rule& rule : policy.rules)
-        if (rule.action == Action::accelerate && covers_cgroup(rule, client.cgroup) &&
+        if (rule.action != Action::bypass && covers_cgroup(rule, client.cgroup) &&
             covers_cgroup(rule, server.cgroup) && (view(rule, true) || view(rule, false)))
             return rule.name;
     return std::nullopt;

@@ -391,20 +391,18 @@ TEST(Policy, RefusesBadGlobsAndNetworks) {
 }
 
 TEST(Policy, ListsTheWordsThatAreAllowed) {
-    EXPECT_EQ(mistakes_in_rule_with("action = \"drop\""),
-              "p.toml:4:10: action \"drop\" is unknown: use \"accelerate\" or \"bypass\"");
+    EXPECT_EQ(
+        mistakes_in_rule_with("action = \"drop\""),
+        "p.toml:4:10: action \"drop\" is unknown: use \"accelerate\", \"observe\" or \"bypass\"");
     EXPECT_EQ(mistakes_in_rule_with("action = \"Accelarate\""),
               "p.toml:4:10: action \"Accelarate\" is unknown: did you mean \"accelerate\"? "
-              "Allowed: \"accelerate\" or \"bypass\"");
+              "Allowed: \"accelerate\", \"observe\" or \"bypass\"");
     EXPECT_EQ(mistakes_in_rule_with("tolerate = [\"splice\", \"\"]"),
               "p.toml:4:23: tolerate \"\" is unknown: use \"fionread\", \"splice\", \"waitall\" or "
               "\"stall\"");
 }
 
 TEST(Policy, SaysWhatIsNotYetSupported) {
-    EXPECT_EQ(mistakes_in_rule_with("action = \"observe\""),
-              "p.toml:4:10: action \"observe\" is not yet supported: use \"accelerate\", or "
-              "\"bypass\" to leave connections alone");
     EXPECT_EQ(mistakes_in_rule_with("tolerate = [\"blocking\"]"),
               "p.toml:4:13: tolerate \"blocking\" is not yet supported: leave it out, connections "
               "of blocking readers then stay on TCP");
@@ -493,9 +491,9 @@ TEST(Policy, CutsQuotationsBetweenCharacters) {
         text += "\u20ac";
         expected += i < 21 ? "\u20ac" : "";
     }
-    EXPECT_EQ(
-        mistakes_in_rule_with("action = \"" + text + "\""),
-        "p.toml:4:10: action \"" + expected + "...\" is unknown: use \"accelerate\" or \"bypass\"");
+    EXPECT_EQ(mistakes_in_rule_with("action = \"" + text + "\""),
+              "p.toml:4:10: action \"" + expected +
+                  "...\" is unknown: use \"accelerate\", \"observe\" or \"bypass\"");
 }
 
 TEST(Policy, RefusesKeysOfAbsurdDepth) {

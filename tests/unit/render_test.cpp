@@ -199,7 +199,7 @@ TEST(Render, StatusAsJson) {
         "budget_used_bytes": 1536, "budget_bytes": 268435456, "halves_expired": 0,
         "limit_hits": {}, "pass_usec": 0,
         "rules": [{
-            "name": "redis", "state": "active", "why": "", "action": "accelerate",
+            "name": "redis", "state": "active", "why": "", "action": "accelerate", "holder": "",
             "priority": 0, "units": ["redis.service"], "cgroups": ["web.slice"],
             "ports": ["6379", "7000-7100"], "networks": ["127.0.0.0/8"],
             "tolerate": ["splice"], "queue_bytes": 1048576, "prove_usec": 300000000,
