@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What one can do about each reason. docs/TROUBLESHOOTING.md has the same sentences; tests/docs/check-docs
-// compares them.
+// What one can do about each reason. docs/TROUBLESHOOTING.md has the same sentences;
+// tests/docs/check-docs compares them.
 #pragma once
 
 #include <string>

@@ -2,7 +2,6 @@
 #include "client.hpp"
 
 #include <poll.h>
-#include <sdbus-c++/sdbus-c++.h>
 #include <sys/signalfd.h>
 
 #include <algorithm>
@@ -15,13 +14,13 @@
 #include "org.sockaccel1.Manager.proxy.hpp"
 #include "org.sockaccel1.Rule.proxy.hpp"
 #include "raw_message.hpp"
+#include "sdbus_compat.hpp"
 
 namespace sockaccel::ctl {
 
 namespace {
 
 using std::chrono::microseconds;
-using Dict = std::map<std::string, sdbus::Variant>;
 
 // Longer than the daemon waits for polkit, and polkit for a password.
 constexpr std::chrono::minutes kPatience{4};
@@ -69,20 +68,21 @@ std::unique_ptr<sdbus::IConnection> open_bus(const BusAddress& bus) {
 }
 
 // A key that an older daemon does not send yet is read as zero or empty.
-template <typename Value>
-void read(const Dict& dict, const std::string& key, Value& value) {
-    const auto found = dict.find(key);
+template <typename Key, typename Value>
+void read(const std::map<Key, sdbus::Variant>& dict, const std::string& key, Value& value) {
+    const auto found = dict.find(Key(key));
     if (found != dict.end())
-        value = found->second.get<Value>();
+        value = found->second.template get<Value>();
 }
 
-void read(const Dict& dict, const std::string& key, microseconds& value) {
+template <typename Key>
+void read(const std::map<Key, sdbus::Variant>& dict, const std::string& key, microseconds& value) {
     std::uint64_t count = 0;
     read(dict, key, count);
     value = microseconds(count);
 }
 
-RuleReport read_rule(const Dict& dict) {
+RuleReport read_rule(const Properties& dict) {
     RuleReport rule;
     read(dict, "Name", rule.name);
     read(dict, "State", rule.state);
@@ -199,15 +199,15 @@ class ManagerProxy final
                                     sdbus::ObjectManager_proxy> {
   public:
     explicit ManagerProxy(sdbus::IConnection& connection)
-        : ProxyInterfaces(connection, kBusName, kManagerPath) {
+        : ProxyInterfaces(connection, BusName(kBusName), sdbus::ObjectPath(kManagerPath)) {
         registerProxy();
     }
     ~ManagerProxy() { unregisterProxy(); }
 
     // Never sent: it tells the connection of sd-bus, which sdbus-c++ keeps for itself.
     [[nodiscard]] sdbus::MethodCall any_call() {
-        return getProxy().createMethodCall(org::sockaccel1::Manager_proxy::INTERFACE_NAME,
-                                           "Status");
+        return getProxy().createMethodCall(
+            InterfaceName(org::sockaccel1::Manager_proxy::INTERFACE_NAME), MemberName("Status"));
     }
 
     // Signals that came and were not taken. They are not handled where they arrive: that is inside
@@ -218,10 +218,11 @@ class ManagerProxy final
     void onConnectionEvent(const std::string& event, const Dict& details) override {
         events.emplace_back(event, details);
     }
-    void onPropertiesChanged(const std::string&, const Dict&,
-                             const std::vector<std::string>&) override {}
-    void onInterfacesAdded(const sdbus::ObjectPath&, const std::map<std::string, Dict>&) override {}
-    void onInterfacesRemoved(const sdbus::ObjectPath&, const std::vector<std::string>&) override {}
+    void onPropertiesChanged(const InterfaceName&, const Properties&,
+                             const std::vector<PropertyName>&) override {}
+    void onInterfacesAdded(const sdbus::ObjectPath&, const Interfaces&) override {}
+    void onInterfacesRemoved(const sdbus::ObjectPath&, const std::vector<InterfaceName>&) override {
+    }
 };
 
 }  // namespace
@@ -229,16 +230,17 @@ class ManagerProxy final
 struct Client::State {
     State(const BusAddress& bus, IfNotRunning what) : connection(open_bus(bus)) {
         // A call has the bus start the daemon.
-        const bool may_call = what == IfNotRunning::start || call("look for sockacceld", [this] {
-                                  const auto driver = sdbus::createProxy(
-                                      *connection, "org.freedesktop.DBus", "/org/freedesktop/DBus");
-                                  bool result = false;
-                                  driver->callMethod("NameHasOwner")
-                                      .onInterface("org.freedesktop.DBus")
-                                      .withArguments(std::string(kBusName))
-                                      .storeResultsTo(result);
-                                  return result;
-                              });
+        const bool may_call =
+            what == IfNotRunning::start || call("look for sockacceld", [this] {
+                const auto driver = sdbus::createProxy(*connection, BusName("org.freedesktop.DBus"),
+                                                       sdbus::ObjectPath("/org/freedesktop/DBus"));
+                bool result = false;
+                driver->callMethod("NameHasOwner")
+                    .onInterface("org.freedesktop.DBus")
+                    .withArguments(std::string(kBusName))
+                    .storeResultsTo(result);
+                return result;
+            });
         if (!may_call)
             throw_not_running();
         manager = std::make_unique<ManagerProxy>(*connection);
@@ -257,7 +259,7 @@ struct Client::State {
     // Until `fd` is readable, or the bus has something new to tell.
     [[nodiscard]] bool is_readable(int fd) {
         const auto wanted = call("wait for sockacceld", [&] {
-            while (connection->processPendingRequest()) {
+            while (process_pending(*connection)) {
             }
             return connection->getEventLoopPollData();
         });
@@ -308,7 +310,8 @@ std::vector<RuleReport> Client::rules() {
         const std::vector<std::string> order = state_->manager->Rules();
         std::vector<RuleReport> rules;
         for (const auto& object : state_->manager->GetManagedObjects()) {
-            const auto found = object.second.find(org::sockaccel1::Rule_proxy::INTERFACE_NAME);
+            const auto found =
+                object.second.find(InterfaceName(org::sockaccel1::Rule_proxy::INTERFACE_NAME));
             if (found != object.second.end())
                 rules.push_back(read_rule(found->second));
         }
@@ -393,15 +396,16 @@ void Client::release() {
 
 void Client::watch() {
     call("watch sockacceld", [this] {
-        state_->owner_watch = state_->connection->addMatch(
-            "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-            "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
-                std::string(kBusName) + "'",
-            [this](sdbus::Message& signal) {
-                std::string name, before, after;
-                signal >> name >> before >> after;
-                state_->owners.push_back(after);
-            });
+        state_->owner_watch =
+            add_match(*state_->connection,
+                      "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+                      "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
+                          std::string(kBusName) + "'",
+                      [this](auto&& signal) {
+                          std::string name, before, after;
+                          signal >> name >> before >> after;
+                          state_->owners.push_back(after);
+                      });
     });
 }
 

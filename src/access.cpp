@@ -12,6 +12,7 @@
 #include "bus_names.hpp"
 #include "log.hpp"
 #include "raw_message.hpp"
+#include "sdbus_compat.hpp"
 
 namespace sockaccel {
 namespace {
@@ -95,18 +96,19 @@ Access::Caller Access::Caller::of(const sdbus::Message& call) {
 }
 
 Access::Access(sdbus::IConnection& connection)
-    : bus_(sdbus::createProxy(connection, "org.freedesktop.DBus", "/org/freedesktop/DBus")),
-      polkit_(sdbus::createProxy(connection, "org.freedesktop.PolicyKit1",
-                                 "/org/freedesktop/PolicyKit1/Authority")) {}
+    : bus_(sdbus::createProxy(connection, BusName("org.freedesktop.DBus"),
+                              sdbus::ObjectPath("/org/freedesktop/DBus"))),
+      polkit_(sdbus::createProxy(connection, BusName("org.freedesktop.PolicyKit1"),
+                                 sdbus::ObjectPath("/org/freedesktop/PolicyKit1/Authority"))) {}
 
 void Access::ask(const Caller& caller, Action action, Then then) {
     if (lookups_ >= kMaxLookups)
         return pass_on(then, busy({}));
     ++lookups_;
-    const auto learn = [this, caller, action, then = std::move(then)](const sdbus::Error* error,
+    const auto learn = [this, caller, action, then = std::move(then)](ReplyError error,
                                                                       std::uint32_t uid) {
         --lookups_;
-        if (error != nullptr)  // it is gone, most likely
+        if (error)  // it is gone, most likely
             return pass_on(then, denied({}, "who " + caller.name + " is, the bus does not say: " +
                                                 error->getMessage()));
         if (is_trusted(uid))
@@ -130,10 +132,10 @@ void Access::ask_polkit([[maybe_unused]] const Caller& caller, Action action, Ve
         return pass_on(then, busy(std::move(verdict)));
     ++questions_[verdict.uid];
     const auto take = [this, action, may_be_asked = caller.may_be_asked, verdict,
-                       then = std::move(then)](const sdbus::Error* error, const Answer& answer) {
+                       then = std::move(then)](ReplyError error, const Answer& answer) {
         if (--questions_[verdict.uid] == 0)
             questions_.erase(verdict.uid);
-        if (error != nullptr)
+        if (error)
             return pass_on(then, denied(verdict,
                                         "only root may do it, as polkit is not there to "
                                         "ask: " +

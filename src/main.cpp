@@ -67,6 +67,16 @@ std::string default_state_directory() {
     return all.substr(0, all.find(':'));
 }
 
+// Files that were changed and wait for a reload: that needs a daemon. Changes that come later start
+// the next one (sockaccel.path).
+bool may_have_rules(const PolicySource& source) {
+    try {
+        return !source.read_trusted().policy.rules.empty();
+    } catch (const std::exception&) {
+        return true;  // the reload will tell
+    }
+}
+
 std::vector<UnitPattern> units_of(const Policy& policy) {
     std::vector<UnitPattern> units;
     for (const Rule& rule : policy.rules)
@@ -287,6 +297,8 @@ int serve(const Options& options, FdStore& store) {
     };
     if (options.idle_patience > std::chrono::seconds::zero())
         idle_exit.emplace(loop, options.idle_patience, is_needed, [&] {
+            if (may_have_rules(options.policy))
+                return;
             if (manager)
                 manager->give_up_name();
             if (is_needed()) {  // a last request has changed that

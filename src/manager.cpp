@@ -10,7 +10,6 @@
 // agree, and a signal means that a value did change.
 #include "manager.hpp"
 
-#include <sdbus-c++/sdbus-c++.h>
 #include <systemd/sd-bus.h>
 
 #include <algorithm>
@@ -27,13 +26,13 @@
 #include "log.hpp"
 #include "org.sockaccel1.Manager.adaptor.hpp"
 #include "org.sockaccel1.Rule.adaptor.hpp"
+#include "sdbus_compat.hpp"
 #include "utf8.hpp"
 
 namespace sockaccel {
 
 namespace {
 
-using Dict = std::map<std::string, sdbus::Variant>;
 using Counts = std::map<std::string, std::uint64_t>;
 using Row = sdbus::Struct<std::string, std::string, std::string, bool>;
 
@@ -62,11 +61,11 @@ auto answer(Act act) -> decltype(act()) {
     } catch (const sdbus::Error&) {
         throw;
     } catch (const PolicyError& error) {
-        throw sdbus::Error(kErrorInvalidPolicy, valid_utf8(error.what()));
+        throw sdbus::Error(ErrorName(kErrorInvalidPolicy), valid_utf8(error.what()));
     } catch (const NoSuchRule& error) {
-        throw sdbus::Error(kErrorNoSuchRule, valid_utf8(error.what()));
+        throw sdbus::Error(ErrorName(kErrorNoSuchRule), valid_utf8(error.what()));
     } catch (const std::exception& error) {
-        throw sdbus::Error(kErrorFailed, valid_utf8(error.what()));
+        throw sdbus::Error(ErrorName(kErrorFailed), valid_utf8(error.what()));
     }
 }
 
@@ -233,7 +232,7 @@ class RuleObject final
   public:
     RuleObject(sdbus::IConnection& connection, Engine& engine, RuleStatus status,
                std::string holder)
-        : AdaptorInterfaces(connection, rule_path(status.rule.name)),
+        : AdaptorInterfaces(connection, sdbus::ObjectPath(rule_path(status.rule.name))),
           engine_(engine),
           status_(std::move(status)),
           holder_(std::move(holder)),
@@ -254,7 +253,7 @@ class RuleObject final
     void update(RuleStatus status) {
         const Rule& before = status_.rule;
         const Rule& after = status.rule;
-        std::vector<std::string> changed;
+        std::vector<PropertyName> changed;
         const auto compare = [&changed](const char* property, bool is_same) {
             if (!is_same)
                 changed.emplace_back(property);
@@ -341,7 +340,7 @@ class ManagerObject final
   public:
     ManagerObject(sdbus::IConnection& connection, Engine& engine, Manager::About about,
                   Manager::Acts acts, Loads& loads)
-        : AdaptorInterfaces(connection, kManagerPath),
+        : AdaptorInterfaces(connection, sdbus::ObjectPath(kManagerPath)),
           connection_(connection),
           engine_(engine),
           about_(std::move(about)),
@@ -469,7 +468,7 @@ class ManagerObject final
         after.kernel_state = to_string(engine_.verdict().state);
         after.findings = rows_of(engine_.verdict().findings);
 
-        std::vector<std::string> changed;
+        std::vector<PropertyName> changed;
         if (shown_.generation != after.generation)
             changed.insert(changed.end(), {"Generation", "LastReloadUSec"});
         if (shown_.policy_files != after.policy_files)
@@ -521,11 +520,11 @@ class ManagerObject final
 
     static void require(const Access::Verdict& verdict) {
         if (!verdict.is_allowed)
-            throw sdbus::Error(verdict.error, valid_utf8(verdict.why));
+            throw sdbus::Error(ErrorName(verdict.error), valid_utf8(verdict.why));
     }
 
     [[nodiscard]] Access::Caller caller() {
-        return Access::Caller::of(*getObject().getCurrentlyProcessedMessage());
+        return Access::Caller::of(current_message(getObject()));
     }
 
     void Reload(sdbus::Result<std::vector<std::string>>&& asked) override {
@@ -566,7 +565,7 @@ class ManagerObject final
     }
 
     void Release() override {
-        answer([this] { release(getObject().getCurrentlyProcessedMessage()->getSender()); });
+        answer([this] { release(current_message(getObject()).getSender()); });
     }
 
     void release(const std::string& name) {
@@ -583,21 +582,20 @@ class ManagerObject final
     Dict Status() override {
         return answer([this] {
             const Totals totals = engine_.totals();
-            return Dict{{"version", Version()},
-                        {"policy_files", shown_.policy_files},
-                        {"kernel", valid_utf8(about_.kernel)},
-                        {"rules", static_cast<std::uint32_t>(shown_.rules.size())},
-                        {"pairs", totals.pairs},
-                        {"budget_used_bytes", totals.budget_used_bytes},
-                        {"budget_bytes", totals.budget_bytes},
-                        {"halves_expired", totals.halves_expired},
-                        {"last_reload_usec", shown_.last_reload},
-                        {"limit_hits", by_limit(totals.limit_hits)},
-                        {"pass_usec", microseconds(engine_.last_pass_took())},
-                        {"foreign", texts_of(engine_.foreign())},
-                        {"paused", shown_.paused},
-                        {"problems", shown_.problems},
-                        {"kernel_state", shown_.kernel_state}};
+            return dict_of({{"version", Version()},
+                            {"policy_files", shown_.policy_files},
+                            {"kernel", valid_utf8(about_.kernel)},
+                            {"rules", static_cast<std::uint32_t>(shown_.rules.size())},
+                            {"pairs", totals.pairs},
+                            {"budget_used_bytes", totals.budget_used_bytes},
+                            {"budget_bytes", totals.budget_bytes},
+                            {"halves_expired", totals.halves_expired},
+                            {"limit_hits", by_limit(totals.limit_hits)},
+                            {"pass_usec", microseconds(engine_.last_pass_took())},
+                            {"foreign", texts_of(engine_.foreign())},
+                            {"paused", shown_.paused},
+                            {"problems", shown_.problems},
+                            {"kernel_state", shown_.kernel_state}});
         });
     }
 
@@ -609,26 +607,26 @@ class ManagerObject final
         const sockaccel::Conversations seen = engine_.conversations();
         std::vector<Dict> result;
         for (const Conversation& it : seen.all) {
-            Dict& dict = result.emplace_back(Dict{{"rule", name_of_rule(it.rule)},
-                                                  {"port", it.port},
-                                                  {"connections", it.connections},
-                                                  {"closed", it.closed},
-                                                  {"brief", it.brief},
-                                                  {"brief_bytes", it.brief_bytes},
-                                                  {"lasted_usec", microseconds(it.lasted)},
-                                                  {"age_usec", microseconds(it.age)},
-                                                  {"idle_usec", microseconds(it.idle)},
-                                                  {"looks", it.looks},
-                                                  {"eligible", it.eligible}});
+            Dict& dict = result.emplace_back(dict_of({{"rule", name_of_rule(it.rule)},
+                                                      {"port", it.port},
+                                                      {"connections", it.connections},
+                                                      {"closed", it.closed},
+                                                      {"brief", it.brief},
+                                                      {"brief_bytes", it.brief_bytes},
+                                                      {"lasted_usec", microseconds(it.lasted)},
+                                                      {"age_usec", microseconds(it.age)},
+                                                      {"idle_usec", microseconds(it.idle)},
+                                                      {"looks", it.looks},
+                                                      {"eligible", it.eligible}}));
             add_side(dict, "client_", it.client);
             add_side(dict, "server_", it.server);
         }
         std::map<std::string, std::string> unhonoured;
         for (const Unhonoured& it : engine_.verdict().unhonoured)
             unhonoured.emplace(to_string(it.hazard), valid_utf8(it.name));
-        return {std::move(result), Dict{{"witness", engine_.witness_watches()},
-                                        {"unhonoured", unhonoured},
-                                        {"lost", seen.lost}}};
+        return {std::move(result), dict_of({{"witness", engine_.witness_watches()},
+                                            {"unhonoured", unhonoured},
+                                            {"lost", seen.lost}})};
     }
 
     void add_side(Dict& dict, const std::string& prefix, const ConversationSide& side) {
@@ -797,11 +795,12 @@ class ManagerObject final
 
     // A match of its own for each caller: the daemon sleeps on while others come and go.
     sdbus::Slot watch_end_of(const std::string& name) {
-        sdbus::Slot watch = connection_.addMatch(
-            "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-            "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
-                name + "',arg2=''",
-            [this, name](sdbus::Message&) { gone_.push_back(name); });
+        sdbus::Slot watch =
+            add_match(connection_,
+                      "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
+                      "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" +
+                          name + "',arg2=''",
+                      [this, name](const sdbus::Message&) { gone_.push_back(name); });
         // It may have left before the match was there.
         if (!is_on_bus(name))
             gone_.push_back(name);
@@ -810,14 +809,14 @@ class ManagerObject final
 
     void Unsubscribe() override {
         answer([this] {
-            subscribers_.erase(getObject().getCurrentlyProcessedMessage()->getSender());
+            subscribers_.erase(current_message(getObject()).getSender());
             listen();
         });
     }
 
     bool is_on_bus(const std::string& name) {
-        const auto bus =
-            sdbus::createProxy(connection_, "org.freedesktop.DBus", "/org/freedesktop/DBus");
+        const auto bus = sdbus::createProxy(connection_, BusName("org.freedesktop.DBus"),
+                                            sdbus::ObjectPath("/org/freedesktop/DBus"));
         bool result = false;
         bus->callMethod("NameHasOwner")
             .onInterface("org.freedesktop.DBus")
@@ -838,24 +837,24 @@ class ManagerObject final
     }
 
     void tell(const ConnectionEvent& event) {
-        const Dict details{{"rule", name_of_rule(event.rule)},
-                           {"reason", std::string(name_of(event.reason))},
-                           {"reason_text", std::string(text_of(event.reason))},
-                           {"client_address", event.client.text()},
-                           {"client_port", event.client_port},
-                           {"server_address", event.server.text()},
-                           {"server_port", event.server_port},
-                           {"client_cookie", event.client_cookie},
-                           {"server_cookie", event.server_cookie},
-                           {"client_uid", event.client_uid},
-                           {"server_uid", event.server_uid},
-                           {"time_usec", microseconds(event.time)}};
+        const Dict details = dict_of({{"rule", name_of_rule(event.rule)},
+                                      {"reason", std::string(name_of(event.reason))},
+                                      {"reason_text", std::string(text_of(event.reason))},
+                                      {"client_address", event.client.text()},
+                                      {"client_port", event.client_port},
+                                      {"server_address", event.server.text()},
+                                      {"server_port", event.server_port},
+                                      {"client_cookie", event.client_cookie},
+                                      {"server_cookie", event.server_cookie},
+                                      {"client_uid", event.client_uid},
+                                      {"server_uid", event.server_uid},
+                                      {"time_usec", microseconds(event.time)}});
         for (const auto& [name, subscriber] : subscribers_) {
             if (!subscriber.sees_all && !is_own(subscriber.uid, event.client_uid, event.server_uid))
                 continue;
             try {
-                auto signal =
-                    getObject().createSignal(Manager_adaptor::INTERFACE_NAME, "ConnectionEvent");
+                auto signal = getObject().createSignal(
+                    InterfaceName(Manager_adaptor::INTERFACE_NAME), MemberName("ConnectionEvent"));
                 signal.setDestination(name);
                 signal << std::string(to_string(event.kind)) << details;
                 getObject().emitSignal(signal);
@@ -907,7 +906,7 @@ class Presence {
     // Throws std::runtime_error that says why the name cannot be had.
     void claim_name() {
         try {
-            connection_->requestName(kBusName);
+            connection_->requestName(BusName(kBusName));
         } catch (const sdbus::Error& error) {
             const std::string act = std::string("claim the bus name ") + kBusName + ": ";
             if (error.getName() == "org.freedesktop.DBus.Error.FileExists")
@@ -923,9 +922,9 @@ class Presence {
     // Throws std::runtime_error.
     void give_up_name() {
         try {
-            connection_->releaseName(kBusName);
+            connection_->releaseName(BusName(kBusName));
             // What the bus has sent here by then has arrived before its answer.
-            while (connection_->processPendingRequest()) {
+            while (process_pending(*connection_)) {
             }
         } catch (const sdbus::Error& error) {
             throw std::runtime_error(std::string("give up the bus name ") + kBusName + ": " +
@@ -936,15 +935,15 @@ class Presence {
   private:
     EventLoop::Wanted wanted() {
         using std::chrono::nanoseconds;
-        static constexpr std::uint64_t kNever =
-            static_cast<std::uint64_t>(nanoseconds::max().count()) / 1000;
+        static constexpr auto kNever =
+            std::chrono::duration_cast<std::chrono::microseconds>(nanoseconds::max());
         if (is_lost_)
             return {0, nanoseconds::max()};
         try {
             const auto poll = connection_->getEventLoopPollData();
-            const bool is_never = poll.timeout_usec >= kNever;
+            const std::chrono::microseconds end = deadline(poll);
             return {static_cast<std::uint32_t>(poll.events),
-                    is_never ? nanoseconds::max() : nanoseconds(poll.getAbsoluteTimeout())};
+                    end >= kNever ? nanoseconds::max() : nanoseconds(end)};
         } catch (const sdbus::Error& error) {
             lose(error);
             return {0, nanoseconds::max()};
@@ -956,7 +955,7 @@ class Presence {
             return;
         try {
             int count = 0;
-            while (count < kRequestsAtOnce && connection_->processPendingRequest())
+            while (count < kRequestsAtOnce && process_pending(*connection_))
                 ++count;
             object_.forget_gone();
             if (count > 0)

@@ -153,14 +153,14 @@ class Mistakes {
     std::multimap<Position, std::string> list_;  // those of one place in the order they were added
 };
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     return fmt::format("\"{}\"", shortened(text, kMaxQuotedBytes));
 }
 
 // As it stands in the file, for values that fit in a message; else empty.
 std::string literal(const toml::node& node) {
     if (const auto* string = node.as_string())
-        return quoted(string->get());
+        return in_quotes(string->get());
     if (const auto* integer = node.as_integer())
         return fmt::format("{}", integer->get());
     if (const auto* number = node.as_floating_point())
@@ -259,7 +259,7 @@ auto parsed(const Value& value, std::string_view noun, const std::string& text, 
     try {
         return parse(text);
     } catch (const std::invalid_argument& error) {
-        value.refuse(fmt::format("{} {}: {}", noun, quoted(text), error.what()));
+        value.refuse(fmt::format("{} {}: {}", noun, in_quotes(text), error.what()));
         return std::nullopt;
     }
 }
@@ -302,12 +302,12 @@ std::optional<Word> read_word(const Value& value, const std::array<Word, n>& wor
             continue;
         if (is_supported(word))
             return word;
-        value.refuse(fmt::format("{} {} is not yet supported: {}", value.key, quoted(text),
+        value.refuse(fmt::format("{} {} is not yet supported: {}", value.key, in_quotes(text),
                                  hint_instead_of(word)));
         return std::nullopt;
     }
     const std::optional<std::string_view> meant = likely_meant(text, allowed);
-    value.refuse(fmt::format("{} {} is unknown: {}{}", value.key, quoted(text),
+    value.refuse(fmt::format("{} {} is unknown: {}{}", value.key, in_quotes(text),
                              meant ? fmt::format("did you mean \"{}\"? Allowed: ", *meant) : "use ",
                              enumerated(allowed, '"', "or")));
     return std::nullopt;
@@ -364,7 +364,7 @@ void read_name(const Value& value, Rule& rule) {
         return value.refuse("name \"\" is empty");
     if (name.size() > kMaxNameBytes)
         return value.refuse(
-            fmt::format("name {} is longer than {} characters", quoted(name), kMaxNameBytes));
+            fmt::format("name {} is longer than {} characters", in_quotes(name), kMaxNameBytes));
     const auto is_allowed = [](char c) {
         return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
                c == '.' || c == '-';
@@ -372,7 +372,7 @@ void read_name(const Value& value, Rule& rule) {
     if (!std::all_of(name.begin(), name.end(), is_allowed))
         return value.refuse(fmt::format(
             "name {} has a character that is not allowed: use letters, digits, '_', '.' and '-'",
-            quoted(name)));
+            in_quotes(name)));
     rule.name = name;
 }
 
@@ -542,7 +542,7 @@ void read_rules(const Value& value, PolicyText& text) {
             if (!is_new)
                 value.with(name).refuse(
                     fmt::format("name {} is taken: the first rule of this name is at {}:{}:{}",
-                                quoted(rule.name), value.mistakes.file(), first->second.line,
+                                in_quotes(rule.name), value.mistakes.file(), first->second.line,
                                 first->second.column));
         }
         text.policy.rules.push_back(std::move(rule));

@@ -332,7 +332,7 @@ TEST(SockAccelD, IsReadyBeforeItHasTestedTheKernel) {
               std::string::npos)
         << service_manager.heard();
     ASSERT_TRUE(wait_until([&] {
-        while (connection->processPendingRequest()) {
+        while (process_pending(*connection)) {
         }
         return told(manager.changes, "KernelState") && told(redis.changes, "State");
     }));

@@ -26,33 +26,24 @@ std::string interface_of(const std::string& id) {
 
 FakeSystemd::FakeSystemd(const PrivateBus& bus, const std::map<std::string, Unit>& units)
     : units_(units), connection_(connect(bus)) {
-    manager_ = sdbus::createObject(*connection_, "/org/freedesktop/systemd1");
-    manager_->registerMethod("Subscribe").onInterface(kManager).implementedAs([] {});
-    manager_->registerMethod("ListUnitsByNames")
-        .onInterface(kManager)
-        .implementedAs(
-            [this](const std::vector<std::string>& names) { return list_by_names(names); });
-    manager_->registerMethod("ListUnitsByPatterns")
-        .onInterface(kManager)
-        .implementedAs([this](const std::vector<std::string>& states,
-                              const std::vector<std::string>& patterns) {
+    manager_ = sdbus::createObject(*connection_, sdbus::ObjectPath("/org/freedesktop/systemd1"));
+    add_method(*manager_, kManager, "Subscribe", [] {});
+    add_method(*manager_, kManager, "ListUnitsByNames",
+               [this](const std::vector<std::string>& names) { return list_by_names(names); });
+    add_method(
+        *manager_, kManager, "ListUnitsByPatterns",
+        [this](const std::vector<std::string>& states, const std::vector<std::string>& patterns) {
             return list_by_patterns(states, patterns);
         });
-    manager_->registerProperty("ControlGroup").onInterface(kManager).withGetter([] {
-        return std::string("/");
-    });
-    manager_->registerSignal("UnitNew")
-        .onInterface(kManager)
-        .withParameters<std::string, sdbus::ObjectPath>();
-    manager_->registerSignal("UnitRemoved")
-        .onInterface(kManager)
-        .withParameters<std::string, sdbus::ObjectPath>();
-    manager_->registerSignal("Reloading").onInterface(kManager).withParameters<bool>();
-    manager_->finishRegistration();
+    add_property(*manager_, kManager, "ControlGroup", [] { return std::string("/"); });
+    add_signal<std::string, sdbus::ObjectPath>(*manager_, kManager, "UnitNew");
+    add_signal<std::string, sdbus::ObjectPath>(*manager_, kManager, "UnitRemoved");
+    add_signal<bool>(*manager_, kManager, "Reloading");
+    finish(*manager_);
     for (const auto& it : units)
         show(it.first);
     connection_->enterEventLoopAsync();
-    connection_->requestName("org.freedesktop.systemd1");
+    connection_->requestName(BusName("org.freedesktop.systemd1"));
 }
 
 FakeSystemd::~FakeSystemd() {
@@ -92,7 +83,7 @@ std::vector<FakeSystemd::Row> FakeSystemd::list_by_names(const std::vector<std::
     const std::lock_guard lock(mutex_);
     ++calls_;
     if (is_failing_)
-        throw sdbus::Error("org.freedesktop.DBus.Error.AccessDenied", "not for you");
+        throw sdbus::Error(ErrorName("org.freedesktop.DBus.Error.AccessDenied"), "not for you");
     std::vector<Row> rows;
     for (const std::string& name : names) {
         const auto known = std::find_if(units_.begin(), units_.end(), [&](const auto& it) {
@@ -115,7 +106,7 @@ std::vector<FakeSystemd::Row> FakeSystemd::list_by_patterns(
     const std::lock_guard lock(mutex_);
     ++calls_;
     if (is_failing_)
-        throw sdbus::Error("org.freedesktop.DBus.Error.AccessDenied", "not for you");
+        throw sdbus::Error(ErrorName("org.freedesktop.DBus.Error.AccessDenied"), "not for you");
     std::vector<Row> rows;
     for (const auto& [id, unit] : units_) {
         const std::string name = id;
@@ -137,7 +128,7 @@ void FakeSystemd::tell_loading(const std::string& id) {
 }
 
 void FakeSystemd::show(const std::string& id) {
-    auto object = sdbus::createObject(*connection_, object_of(id));
+    auto object = sdbus::createObject(*connection_, sdbus::ObjectPath(object_of(id)));
     const auto field = [this, id](auto member) {
         return [this, id, member] {
             const std::lock_guard lock(mutex_);
@@ -147,16 +138,10 @@ void FakeSystemd::show(const std::string& id) {
             return units_.at(id).*member;
         };
     };
-    object->registerProperty("ControlGroup")
-        .onInterface(interface_of(id))
-        .withGetter(field(&Unit::cgroup));
-    object->registerProperty("Slice").onInterface(interface_of(id)).withGetter([] {
-        return std::string("system.slice");
-    });
-    object->registerProperty("TriggeredBy")
-        .onInterface(kUnit)
-        .withGetter(field(&Unit::triggered_by));
-    object->finishRegistration();
+    add_property(*object, interface_of(id), "ControlGroup", field(&Unit::cgroup));
+    add_property(*object, interface_of(id), "Slice", [] { return std::string("system.slice"); });
+    add_property(*object, kUnit, "TriggeredBy", field(&Unit::triggered_by));
+    finish(*object);
     objects_[id] = std::move(object);
 }
 
@@ -183,11 +168,10 @@ void FakeSystemd::run(const std::string& id, const std::string& cgroup) {
         const std::lock_guard lock(mutex_);
         units_.at(id).cgroup = cgroup;
     }
-    auto signal =
-        objects_.at(id)->createSignal("org.freedesktop.DBus.Properties", "PropertiesChanged");
+    auto signal = objects_.at(id)->createSignal(InterfaceName("org.freedesktop.DBus.Properties"),
+                                                MemberName("PropertiesChanged"));
     const std::string state = cgroup.empty() ? "inactive" : "active";
-    signal << std::string(kUnit) << std::map<std::string, sdbus::Variant>{{"ActiveState", state}}
-           << std::vector<std::string>{};
+    signal << std::string(kUnit) << dict_of({{"ActiveState", state}}) << std::vector<std::string>{};
     objects_.at(id)->emitSignal(signal);
 }
 

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "bus_names.hpp"
 #include "bus_test.hpp"
 #include "slowness.hpp"
 
@@ -45,12 +46,12 @@ TEST_F(Flood, OfCallsWhoseAnswersNobodyReads) {
         std::vector<std::unique_ptr<sdbus::IConnection>> connections;
         for (int client = 0; client < 4; client++) {
             connections.push_back(connect(daemon_.bus()));
-            const auto proxy =
-                sdbus::createProxy(*connections.back(), "org.sockaccel1", "/org/sockaccel1");
-            for (int i = 0; i < 2000; i++) {
-                auto call = proxy->createMethodCall("org.sockaccel1.Manager", "Status");
-                proxy->callMethod(call, [](auto&&...) {});
-            }
+            const auto proxy = sdbus::createProxy(*connections.back(), BusName(kBusName),
+                                                  sdbus::ObjectPath(kManagerPath));
+            for (int i = 0; i < 2000; i++)
+                proxy->callMethodAsync("Status")
+                    .onInterface("org.sockaccel1.Manager")
+                    .uponReplyInvoke([](ReplyError, const Dict&) {});
         }
         expect_an_answer_within(10s * slowness());
     }

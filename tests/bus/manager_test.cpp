@@ -113,7 +113,9 @@ TEST_F(Manager, ListsRulesThroughTheObjectManager) {
     EXPECT_EQ(daemon.manager().Rules(), (Names{"b", "a"}));
     const auto objects = daemon.manager().GetManagedObjects();
     ASSERT_EQ(objects.size(), 2u);
-    const Dict b = objects.at(sdbus::ObjectPath(rule_path("b"))).at("org.sockaccel1.Rule");
+    const Properties& shown =
+        objects.at(sdbus::ObjectPath(rule_path("b"))).at(InterfaceName("org.sockaccel1.Rule"));
+    const Dict b(shown.begin(), shown.end());
     EXPECT_EQ(value_of<std::string>(b, "Name"), "b");
     EXPECT_EQ(value_of<std::string>(b, "State"), "active");
     EXPECT_EQ(objects.count(sdbus::ObjectPath(rule_path("a"))), 1u);
@@ -317,7 +319,7 @@ TEST_F(Manager, EventsGoToSubscribersOnly) {
     EXPECT_EQ(daemon.manager().events.size(), 1u);
 
     other.Generation();
-    while (other_connection->processPendingRequest()) {
+    while (process_pending(*other_connection)) {
     }
     EXPECT_EQ(other.events.size(), 0u);
 

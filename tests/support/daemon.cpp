@@ -15,8 +15,8 @@ namespace {
 constexpr std::chrono::seconds kStartPatience{60};
 
 bool has_owner(sdbus::IConnection& connection, const std::string& name) {
-    const auto bus =
-        sdbus::createProxy(connection, "org.freedesktop.DBus", "/org/freedesktop/DBus");
+    const auto bus = sdbus::createProxy(connection, BusName("org.freedesktop.DBus"),
+                                        sdbus::ObjectPath("/org/freedesktop/DBus"));
     bool result = false;
     bus->callMethod("NameHasOwner")
         .onInterface("org.freedesktop.DBus")
@@ -27,7 +27,8 @@ bool has_owner(sdbus::IConnection& connection, const std::string& name) {
 
 // Asked without a proxy that would keep the signals of this.
 bool is_tested(sdbus::IConnection& connection) {
-    const auto daemon = sdbus::createProxy(connection, kBusName, kManagerPath);
+    const auto daemon =
+        sdbus::createProxy(connection, BusName(kBusName), sdbus::ObjectPath(kManagerPath));
     const sdbus::Variant state = daemon->getProperty("KernelState")
                                      .onInterface(org::sockaccel1::Manager_proxy::INTERFACE_NAME);
     return state.get<std::string>() != "testing";
@@ -36,7 +37,7 @@ bool is_tested(sdbus::IConnection& connection) {
 }  // namespace
 
 ManagerProxy::ManagerProxy(sdbus::IConnection& connection)
-    : ProxyInterfaces(connection, kBusName, kManagerPath) {
+    : ProxyInterfaces(connection, BusName(kBusName), sdbus::ObjectPath(kManagerPath)) {
     registerProxy();
 }
 
@@ -48,23 +49,22 @@ void ManagerProxy::onConnectionEvent(const std::string& event, const Dict& detai
     events.emplace_back(event, details);
 }
 
-void ManagerProxy::onPropertiesChanged(const std::string&, const Dict& changed,
-                                       const std::vector<std::string>&) {
-    changes.push_back(changed);
+void ManagerProxy::onPropertiesChanged(const InterfaceName&, const Properties& changed,
+                                       const std::vector<PropertyName>&) {
+    changes.emplace_back(changed.begin(), changed.end());
 }
 
-void ManagerProxy::onInterfacesAdded(const sdbus::ObjectPath& path,
-                                     const std::map<std::string, Dict>&) {
+void ManagerProxy::onInterfacesAdded(const sdbus::ObjectPath& path, const Interfaces&) {
     added.push_back(path);
 }
 
 void ManagerProxy::onInterfacesRemoved(const sdbus::ObjectPath& path,
-                                       const std::vector<std::string>&) {
+                                       const std::vector<InterfaceName>&) {
     removed.push_back(path);
 }
 
 RuleProxy::RuleProxy(sdbus::IConnection& connection, const std::string& name)
-    : ProxyInterfaces(connection, kBusName, rule_path(name)) {
+    : ProxyInterfaces(connection, BusName(kBusName), sdbus::ObjectPath(rule_path(name))) {
     registerProxy();
 }
 
@@ -72,9 +72,9 @@ RuleProxy::~RuleProxy() {
     unregisterProxy();
 }
 
-void RuleProxy::onPropertiesChanged(const std::string&, const Dict& changed,
-                                    const std::vector<std::string>&) {
-    changes.push_back(changed);
+void RuleProxy::onPropertiesChanged(const InterfaceName&, const Properties& changed,
+                                    const std::vector<PropertyName>&) {
+    changes.emplace_back(changed.begin(), changed.end());
 }
 
 std::unique_ptr<sdbus::IConnection> connect(const PrivateBus& bus) {
@@ -117,7 +117,7 @@ std::unique_ptr<RuleProxy> Daemon::rule(const std::string& name) {
 }
 
 void Daemon::take_signals() {
-    while (connection_->processPendingRequest()) {
+    while (process_pending(*connection_)) {
     }
 }
 

@@ -2,8 +2,6 @@
 // The real daemon on a bus of its own, and what it says there.
 #pragma once
 
-#include <sdbus-c++/sdbus-c++.h>
-
 #include <chrono>
 #include <map>
 #include <memory>
@@ -16,13 +14,12 @@
 #include "org.sockaccel1.Rule.proxy.hpp"
 #include "private_bus.hpp"
 #include "process.hpp"
+#include "sdbus_compat.hpp"
 #include "service_manager.hpp"
 #include "temporary_directory.hpp"
 #include "wait_until.hpp"
 
 namespace sockaccel::test {
-
-using Dict = std::map<std::string, sdbus::Variant>;
 
 // Keeps the signals that came: see Daemon::take_signals().
 class ManagerProxy final
@@ -38,12 +35,11 @@ class ManagerProxy final
 
   private:
     void onConnectionEvent(const std::string& event, const Dict& details) override;
-    void onPropertiesChanged(const std::string& interface, const Dict& changed,
-                             const std::vector<std::string>& invalidated) override;
-    void onInterfacesAdded(const sdbus::ObjectPath& path,
-                           const std::map<std::string, Dict>& interfaces) override;
+    void onPropertiesChanged(const InterfaceName& interface, const Properties& changed,
+                             const std::vector<PropertyName>& invalidated) override;
+    void onInterfacesAdded(const sdbus::ObjectPath& path, const Interfaces& interfaces) override;
     void onInterfacesRemoved(const sdbus::ObjectPath& path,
-                             const std::vector<std::string>& interfaces) override;
+                             const std::vector<InterfaceName>& interfaces) override;
 };
 
 class RuleProxy final
@@ -55,8 +51,8 @@ class RuleProxy final
     std::vector<Dict> changes;
 
   private:
-    void onPropertiesChanged(const std::string& interface, const Dict& changed,
-                             const std::vector<std::string>& invalidated) override;
+    void onPropertiesChanged(const InterfaceName& interface, const Properties& changed,
+                             const std::vector<PropertyName>& invalidated) override;
 };
 
 [[nodiscard]] std::unique_ptr<sdbus::IConnection> connect(const PrivateBus& bus);

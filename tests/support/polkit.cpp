@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "polkit.hpp"
 
-#include <sdbus-c++/sdbus-c++.h>
 #include <sys/stat.h>
 
 #include <filesystem>
 #include <stdexcept>
 
 #include "daemon.hpp"
+#include "sdbus_compat.hpp"
 #include "wait_until.hpp"
 
 namespace sockaccel::test {
@@ -22,8 +22,8 @@ constexpr const char* kScript =
     "exec /usr/lib/polkit-1/polkitd --no-debug";
 
 bool is_there(sdbus::IConnection& connection) {
-    const auto bus =
-        sdbus::createProxy(connection, "org.freedesktop.DBus", "/org/freedesktop/DBus");
+    const auto bus = sdbus::createProxy(connection, BusName("org.freedesktop.DBus"),
+                                        sdbus::ObjectPath("/org/freedesktop/DBus"));
     bool result = false;
     bus->callMethod("NameHasOwner")
         .onInterface("org.freedesktop.DBus")

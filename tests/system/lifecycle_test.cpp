@@ -87,6 +87,50 @@ TEST_F(Lifecycle, WhatIsPausedStaysSoOverAnIdleEnd) {
     succeed({"sockaccelctl", "resume"});
 }
 
+// However long it takes to write the policy.
+TEST_F(Lifecycle, AReloadFindsItWhenThePolicyHasChanged) {
+    shorten_idle_time();
+    start_unit("client.service");
+    write_policy("");
+    for (int turn = 0; turn < 5; turn++) {
+        systemctl({"start", kService});
+        ASSERT_TRUE(ends());
+        write_policy(rule("pair", {"system.slice/client.service"}));
+        systemctl({"reload", kService});
+        EXPECT_EQ(get("Rules"), "as 1 \"pair\"\n");
+        write_policy("");
+        systemctl({"reload", kService});
+        systemctl({"reset-failed", kService});  // five starts in ten seconds are too many
+    }
+    // Changed while it runs, it waits for the reload.
+    systemctl({"restart", kService});
+    write_policy(rule("pair", {"system.slice/client.service"}));
+    EXPECT_TRUE(stays());
+    EXPECT_EQ(get("Rules"), "as 0\n");
+    systemctl({"reload", kService});
+    EXPECT_EQ(get("Rules"), "as 1 \"pair\"\n");
+}
+
+TEST_F(Lifecycle, ADropInBringsItBack) {
+    shorten_idle_time();
+    systemctl({"start", kService});
+    ASSERT_TRUE(ends());
+    write_file("/etc/sockaccel.d/50-pair.toml", rule("pair", {"system.slice/client.service"}));
+    EXPECT_TRUE(wait_until(is_active));
+    EXPECT_EQ(get("Rules"), "as 1 \"pair\"\n");
+}
+
+TEST_F(Lifecycle, StoppedByHandItDoesNotCareForThePolicy) {
+    shorten_idle_time();
+    write_policy("");
+    systemctl({"start", kService});
+    ASSERT_TRUE(ends());
+    systemctl({"stop", kService});
+    write_policy(rule("pair", {"system.slice/client.service"}));
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+    EXPECT_EQ(property(kService, "ActiveState"), "inactive");
+}
+
 TEST_F(Lifecycle, ASecondDaemonSaysWhyAndChangesNothing) {
     systemctl({"start", kService});
     const Outcome outcome = run_program({"sockacceld"});

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <stdexcept>
 
@@ -46,6 +47,16 @@ std::string succeed(const Arguments& command) {
         throw std::runtime_error(fmt::format("{}: status {}\n{}{}", text_of(command),
                                              outcome.status, outcome.output, outcome.error));
     return std::move(outcome.output);
+}
+
+std::string package() {
+    const char* deb = std::getenv(kPackageVariable);
+    return deb == nullptr ? "" : deb;
+}
+
+void install(const std::string& deb) {
+    succeed({"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--quiet", "--yes",
+             "--no-install-recommends", "--allow-downgrades", deb});
 }
 
 std::string systemctl(Arguments arguments) {

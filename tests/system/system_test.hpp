@@ -23,6 +23,8 @@ namespace sockaccel::test {
 
 // Names the build directory whose content is tested; tests/system/run sets it.
 inline constexpr const char* kBuildVariable = "SOCKACCEL_SYSTEM_BUILD";
+// Names the Debian package that is tested instead, if there is one.
+inline constexpr const char* kPackageVariable = "SOCKACCEL_SYSTEM_PACKAGE";
 
 inline constexpr const char* kService = "sockaccel.service";
 inline constexpr const char* kSocketUnit = "sockaccel.socket";
@@ -33,6 +35,10 @@ using Arguments = std::vector<std::string>;
 [[nodiscard]] Outcome run_program(const Arguments& command);
 // The same where it has to succeed: what it wrote to standard output. Throws all it wrote if not.
 std::string succeed(const Arguments& command);
+// The package that is tested, "" if it is what `meson install` installs.
+[[nodiscard]] std::string package();
+// As `apt install` does it; also an older version.
+void install(const std::string& deb);
 // `systemctl ARGUMENTS`, which has to succeed.
 std::string systemctl(Arguments arguments);
 // One property of a unit, as `systemctl show` prints it.
