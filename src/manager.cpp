@@ -590,6 +590,7 @@ class ManagerObject final
                             {"budget_used_bytes", totals.budget_used_bytes},
                             {"budget_bytes", totals.budget_bytes},
                             {"halves_expired", totals.halves_expired},
+                            {"last_reload_usec", shown_.last_reload},
                             {"limit_hits", by_limit(totals.limit_hits)},
                             {"pass_usec", microseconds(engine_.last_pass_took())},
                             {"foreign", texts_of(engine_.foreign())},
