@@ -159,8 +159,9 @@ TEST_F(Manager, ReloadOfTheSamePolicyOnlyCountsUp) {
     EXPECT_EQ(daemon.manager().Reload(), Names{});
     ASSERT_TRUE(daemon.wait_for_signal([&] { return !daemon.manager().changes.empty(); }));
     ASSERT_EQ(daemon.manager().changes.size(), 1u);
-    EXPECT_EQ(daemon.manager().changes[0].size(), 1u);
+    EXPECT_EQ(daemon.manager().changes[0].size(), 2u);
     EXPECT_EQ(value_of<std::uint32_t>(daemon.manager().changes[0], "Generation"), 2u);
+    EXPECT_GT(value_of<std::uint64_t>(daemon.manager().changes[0], "LastReloadUSec"), 0u);
 }
 
 TEST_F(Manager, AnInvalidPolicyChangesNothing) {

@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 
@@ -190,8 +191,9 @@ def with_path():
 
 def fish_values(line):
     script = f"source {os.environ['SOCKACCEL_COMPLETION']}/sockaccelctl.fish; complete -C '{line}'"
-    output = subprocess.run(["fish", "--no-config", "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=True,
-                            env={**with_path(), "HOME": "/nonexistent"}).stdout
+    with tempfile.TemporaryDirectory() as home:
+        output = subprocess.run(["fish", "--no-config", "-c", script], capture_output=True, text=True, timeout=PATIENCE,
+                                check=True, env={**with_path(), "HOME": home}).stdout
     return [one.split("\t")[0] for one in output.splitlines()]
 
 
