@@ -469,8 +469,10 @@ class ManagerObject final
         after.findings = rows_of(engine_.verdict().findings);
 
         std::vector<PropertyName> changed;
-        if (shown_.generation != after.generation)
-            changed.insert(changed.end(), {"Generation", "LastReloadUSec"});
+        if (shown_.generation != after.generation) {
+            changed.emplace_back("Generation");
+            changed.emplace_back("LastReloadUSec");
+        }
         if (shown_.policy_files != after.policy_files)
             changed.emplace_back("PolicyFiles");
         if (shown_.rules != after.rules)
