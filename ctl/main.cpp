@@ -88,7 +88,7 @@ std::string hint_for(int argc, char** argv, const CLI::App& app) {
         if (word == "--bus") {
             ++at;
         } else if (word.compare(0, 2, "--") == 0) {
-            if (const std::string hint = hint_for(word, app); !hint.empty())
+            if (std::string hint = hint_for(word, app); !hint.empty())
                 return hint;
         } else if (app.get_subcommands().empty()) {
             const auto meant = likely_meant(word, names);
