@@ -114,7 +114,7 @@ void start_scope(pid_t member, const std::string& scope, const std::string& desc
 // --- a directory
 
 fs::path make_directory(const std::string& name) {
-    const fs::path directory = find_cgroup2_root() / name;
+    fs::path directory = find_cgroup2_root() / name;
     std::error_code error;
     if (!fs::create_directory(directory, error))
         throw std::runtime_error("make the cgroup " + directory.string() + ": " +

@@ -236,7 +236,7 @@ int serve(const Options& options, FdStore& store) {
         std::vector<std::string> names = wanted.add(holder, rules);
         change_holds(std::move(wanted));
         for (const std::string& name : names)
-            log::notice("rule " + name + " is held by " + holder, {.rule = name});
+            log::notice(fmt::format("rule {} is held by {}", name, holder), {.rule = name});
         return names;
     };
     const auto release = [&](const std::string& holder) {

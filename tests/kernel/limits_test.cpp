@@ -498,7 +498,7 @@ TEST_F(MemoryLimit, TheDaemonAtItsOwnLimitLeavesTheRestToTcpAndLivesOn) {
     constexpr std::uint64_t kRoom = SA_OWN_SPARE_PAGES * 4096UL + 4 * kMiB;
     write_file(own / limit, std::to_string(std::stoull(read_file(own / usage)) + kRoom));
 
-    Crowd crowd(client_, "127.0.1.1", Crowd::kMost);
+    Crowd crowd(server_, "127.0.1.1", Crowd::kMost);  // client_ has a limit of its own
     crowd.wait();
     EXPECT_TRUE(wait_until([&] {
         crowd.talk(64);  // throws if a byte is missing

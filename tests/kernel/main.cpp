@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <string>
 
 #include "cgroup_tree.hpp"
 #include "host_turn.hpp"
@@ -23,9 +25,19 @@ const char* missing() {
     return nullptr;
 }
 
+// Of several processes at a time each has a report of its own, where GoogleTest would give them the
+// same name.
+void name_report() {
+    std::string& output = ::testing::GTEST_FLAG(output);
+    const char* shard = std::getenv("GTEST_SHARD_INDEX");
+    if (shard != nullptr && output.ends_with("/"))
+        output += std::string("kernel-test_") + shard + ".xml";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+    name_report();
     ::testing::InitGoogleTest(&argc, argv);
     if (const char* what = missing(); what != nullptr) {
         std::fprintf(stderr, "skipped: the kernel suite needs %s\n", what);
