@@ -91,7 +91,7 @@ void start_scope(pid_t member, const std::string& scope, const std::string& desc
         "listen to systemd");
     const Slot slot(raw_slot);
     const Message call = start_scope_call(bus.get(), member, scope, description);
-    sd_bus_error error = SD_BUS_ERROR_NULL;
+    sd_bus_error error{};
     sd_bus_message* raw_answer = nullptr;
     if (sd_bus_call(bus.get(), call.get(), 0, &error, &raw_answer) < 0) {
         const std::string why = error.message != nullptr ? error.message : "no answer";
