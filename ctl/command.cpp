@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "command.hpp"
 
+#include <CLI/CLI.hpp>
+
 #include "bus_address.hpp"
 #include "selection.hpp"
 
@@ -8,6 +10,10 @@ namespace sockaccel::ctl {
 
 Client connect(const Common& common, IfNotRunning what) {
     return {BusAddress::parse(common.bus), what};
+}
+
+void be_filter(CLI::Option* option, const char* type) {
+    option->type_name(type)->allow_extra_args(false);
 }
 
 void require_rules(Client& client, const std::vector<std::string>& names) {

@@ -14,7 +14,8 @@
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace sockaccel::ctl {
 
@@ -43,6 +44,9 @@ inline constexpr const char* kAllHelp = "those of all users, or fail (root, or b
 inline constexpr const char* kRootHelp = "where etc/sockaccel.toml and the like are";
 
 [[nodiscard]] Client connect(const Common& common, IfNotRunning what = IfNotRunning::fail);
+
+// It takes one value each time it is given, of a kind that completion knows.
+void be_filter(CLI::Option* option, const char* type);
 
 // Throws with a hint if the policy has no such rule.
 void require_rules(Client& client, const std::vector<std::string>& names);

@@ -42,21 +42,12 @@ int connections(const Common& common, const Options& options) {
 Run declare(CLI::App& app, const Common& common) {
     const auto options = std::make_shared<Options>();
     Selection& selection = options->selection;
-    app.add_option("--rule", selection.rules, "only of this rule")
-        ->type_name("RULE")
-        ->allow_extra_args(false);
-    app.add_option("--unit", selection.units, "only with an end in this unit; globs")
-        ->type_name("UNIT")
-        ->allow_extra_args(false);
-    app.add_option("--port", selection.ports, "only with this port at an end")
-        ->type_name("PORT")
-        ->allow_extra_args(false);
-    app.add_option("--state", selection.states, "only in this state")
-        ->type_name("STATE")
-        ->allow_extra_args(false);
-    app.add_option("--reason", selection.reasons, "only with this reason")
-        ->type_name("REASON")
-        ->allow_extra_args(false);
+    be_filter(app.add_option("--rule", selection.rules, "only of this rule"), "RULE");
+    be_filter(app.add_option("--unit", selection.units, "only with an end in this unit; globs"),
+              "UNIT");
+    be_filter(app.add_option("--port", selection.ports, "only with this port at an end"), "PORT");
+    be_filter(app.add_option("--state", selection.states, "only in this state"), "STATE");
+    be_filter(app.add_option("--reason", selection.reasons, "only with this reason"), "REASON");
     app.add_option("--sort", options->sort,
                    "by age, bytes, messages, rule, state, reason, port, unit")
         ->type_name("KEY");

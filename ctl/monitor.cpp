@@ -35,18 +35,11 @@ int monitor(const Common& common, const Options& options) {
 Run declare(CLI::App& app, const Common& common) {
     const auto options = std::make_shared<Options>();
     Selection& selection = options->selection;
-    app.add_option("--rule", selection.rules, "only of this rule")
-        ->type_name("RULE")
-        ->allow_extra_args(false);
-    app.add_option("--port", selection.ports, "only with this port at an end")
-        ->type_name("PORT")
-        ->allow_extra_args(false);
-    app.add_option("--event", selection.events, "only paired, enrolled or left")
-        ->type_name("EVENT")
-        ->allow_extra_args(false);
-    app.add_option("--reason", selection.reasons, "only with this reason")
-        ->type_name("REASON")
-        ->allow_extra_args(false);
+    be_filter(app.add_option("--rule", selection.rules, "only of this rule"), "RULE");
+    be_filter(app.add_option("--port", selection.ports, "only with this port at an end"), "PORT");
+    be_filter(app.add_option("--event", selection.events, "only paired, enrolled or left"),
+              "EVENT");
+    be_filter(app.add_option("--reason", selection.reasons, "only with this reason"), "REASON");
     app.add_flag("--all", options->sees_all, kAllHelp);
     return [&common, options] { return monitor(common, *options); };
 }
