@@ -124,7 +124,8 @@ void Access::ask(const Caller& caller, Action action, Then then) {
 void Access::ask_polkit([[maybe_unused]] const Caller& caller, Action action, Verdict verdict,
                         Then then) {
     if constexpr (!SOCKACCEL_POLKIT)
-        return pass_on(then, denied(std::move(verdict), "only root may do it"));
+        return pass_on(then, denied(std::move(verdict),
+                                    "only root may do it: sockaccel was built without polkit"));
     const std::size_t all =
         std::accumulate(questions_.begin(), questions_.end(), std::size_t{0},
                         [](std::size_t sum, const auto& of_user) { return sum + of_user.second; });
