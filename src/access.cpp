@@ -83,6 +83,10 @@ Access::Verdict judge(Access::Verdict verdict, const Answer& answer, bool may_be
                       action +
                           " needs an administrator's password, and there is nothing to ask for "
                           "it: run it as root, or start a polkit agent, such as pkttyagent(1)");
+    // Of actions that would be kept, polkit says so when it has asked.
+    if (std::get<2>(answer).contains("polkit.retains_authorization_after_challenge"))
+        return denied(std::move(verdict),
+                      action + " was not authorized: the password was not the administrator's");
     const std::string uid = std::to_string(verdict.uid);
     return denied(std::move(verdict), "polkit does not allow " + action + " for uid " + uid +
                                           ": run it as root, or see polkit(8) for how to allow it");
