@@ -40,8 +40,10 @@ static __always_inline struct cgroup *cgroup_of(struct sock *sk)
 
 /* The rules that the nearest selected ancestor belongs to; its mask holds its own ancestors' rules.
  */
-static __always_inline __u64 rules_of_cgroup(struct cgroup *cgroup, __u32 half)
+SEPARATELY_VERIFIED __u64 rules_of_cgroup(__u64 address, __u32 half)
 {
+	struct cgroup *cgroup = (struct cgroup *)address;
+
 	for (int i = 0; i < SA_CGROUP_DEPTH && cgroup; i++) {
 		struct sa_cgroup_key key = {.id = BPF_CORE_READ(cgroup, kn, id), .half = half};
 		__u64 *rules = bpf_map_lookup_elem(&cgroups, &key);
@@ -81,7 +83,7 @@ static __always_inline bool find_rules(struct sa_claim *claim, struct cgroup *cg
 	struct sa_match *match = &claim->match;
 
 	match->generation = generation;
-	match->cgroup_rules = rules_of_cgroup(cgroup, half);
+	match->cgroup_rules = rules_of_cgroup((__u64)cgroup, half);
 	match->view_rules = 0;
 	if (!match->cgroup_rules)
 		return false;
@@ -93,7 +95,8 @@ static __always_inline bool find_rules(struct sa_claim *claim, struct cgroup *cg
 }
 
 /* See Tables::decide in src/plan.cpp, which says the same. SA_MAX_RULES: no rule covers it. */
-static __noinline __u32 deciding_rule(const struct sa_match *client, const struct sa_match *server)
+SEPARATELY_VERIFIED __u32 deciding_rule(const struct sa_match *client,
+					const struct sa_match *server)
 {
 	__u64 rules, bypassed;
 

@@ -84,7 +84,7 @@ static __always_inline bool is_cgroup_memory_short(struct sock *peer, __u32 size
 	/* With cgroup v1 sockets have a counter of their own, or no memory cgroup. */
 	if (bpf_core_field_exists(memcg->tcpmem) && BPF_CORE_READ(memcg, tcpmem_active))
 		counter = (void *)memcg + bpf_core_field_offset(struct mem_cgroup, tcpmem);
-	return !has_pages(counter, size / SA_PAGE_BYTES + SA_SPARE_PAGES);
+	return !has_pages((__u64)counter, size / SA_PAGE_BYTES + SA_SPARE_PAGES);
 }
 
 static __always_inline __u32 peer_obstacle(struct sock *peer)
@@ -117,18 +117,18 @@ static __always_inline __u32 peer_obstacle(struct sock *peer)
  * receiver's queue holds the last `queued` bytes that were redirected; the ring tells how many
  * bytes there were since each of its steps.
  */
-static __always_inline __u32 waiting_messages(const struct verdict *v)
+SEPARATELY_VERIFIED __u32 waiting_messages(const struct sa_end *end, __u64 queued)
 {
-	const struct sa_end *end = v->end;
-	__u32 step = end->redirected_messages / SA_RING_STEP;
-	__u32 since = end->redirected_messages % SA_RING_STEP; /* messages in the newest step */
+	__u32 step, since;
 
-	if (v->is_queue_empty)
+	if (!end || !queued)
 		return 0;
+	step = end->redirected_messages / SA_RING_STEP;
+	since = end->redirected_messages % SA_RING_STEP; /* messages in the newest step */
 	for (__u32 i = 0; i < SA_RING_SLOTS; i++, step--, since += SA_RING_STEP) {
 		if (!since)
 			continue; /* the newest step has not begun: its place holds the oldest */
-		if ((__u32)end->redirected_bytes - end->ring[step % SA_RING_SLOTS] >= v->queued)
+		if ((__u32)end->redirected_bytes - end->ring[step % SA_RING_SLOTS] >= queued)
 			return since;
 		if (!step)
 			return since;
@@ -194,7 +194,7 @@ static __always_inline __u32 room(struct verdict *v)
 
 	if (v->queued + v->size > queue_limit(v))
 		return SA_REASON_QUEUE;
-	waiting = waiting_messages(v);
+	waiting = waiting_messages(v->end, v->queued);
 	if (waiting >= SA_MAX_MESSAGES)
 		return SA_REASON_MESSAGES;
 	if (is_tcp_memory_short(v->peer)) {
@@ -228,7 +228,7 @@ static __always_inline bool is_conntrack_due(struct sa_pair *pair)
 	return true;
 }
 
-static __always_inline __u32 obstacle(struct verdict *v)
+static __always_inline __u32 gate_obstacle(struct verdict *v)
 {
 	struct sa_side *side = &v->pair->side[!(v->end->role & 1)];
 	struct sock *peer = (struct sock *)side->sk;
@@ -282,7 +282,7 @@ static __always_inline void note_meeting(struct verdict *v, __u32 reason)
 
 	if (receiver->meeting || !v->peer || !has_unread(v->peer))
 		return;
-	reading = how_read(v->peer);
+	reading = how_read((__u64)v->peer);
 	receiver->meeting_seq = BPF_CORE_READ(peer_tp, copied_seq);
 	receiver->meeting = reading == READING_LEVEL ? SA_HARMLESS_MEETING : SA_MEETING;
 	if (reading == READING_EDGE && (reason == SA_REASON_QUEUE || reason == SA_REASON_MESSAGES ||
@@ -370,7 +370,7 @@ int sa_gate(struct sk_msg_md *msg)
 	v.size = msg->size;
 	if (v.pair->state == SA_JOINING || v.pair->state == SA_OPENING)
 		return SK_PASS; /* not enrolled yet: not counted either */
-	reason = obstacle(&v);
+	reason = gate_obstacle(&v);
 	if (!reason) {
 		key = v.pair->side[!(v.end->role & 1)].cookie;
 		if (bpf_msg_redirect_hash(msg, &sockets, &key, BPF_F_INGRESS) != SK_PASS)

@@ -30,13 +30,22 @@ int sa_inventory(struct bpf_iter__bpf_prog *ctx)
 #define MOST_BYTES    30000u
 #define MOST_ATTACHED 64 /* BPF_CGROUP_MAX_PROGS */
 
+SEPARATELY_VERIFIED __u32 id_of_attached(__u64 address)
+{
+	struct bpf_prog_list *attached = (struct bpf_prog_list *)address;
+	struct bpf_prog *program =
+		BPF_CORE_READ(attached, prog) ?: BPF_CORE_READ(attached, link, link.prog);
+
+	return BPF_CORE_READ(program, aux, id);
+}
+
 SEC("iter/cgroup")
 int sa_attached(struct bpf_iter__cgroup *ctx)
 {
 	struct cgroup *cgroup = ctx->cgroup;
 	struct sa_attachment attachment = {};
-	struct bpf_prog_list *attached;
 	struct hlist_head *heads;
+	__u64 attached;
 
 	if (!cgroup)
 		return 0;
@@ -44,16 +53,13 @@ int sa_attached(struct bpf_iter__cgroup *ctx)
 	heads = (void *)cgroup + bpf_core_field_offset(struct cgroup, bpf.progs);
 	heads += bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_SOCK_OPS);
 	/* The node comes first in it. */
-	attached = (struct bpf_prog_list *)BPF_CORE_READ(heads, first);
+	attached = (__u64)BPF_CORE_READ(heads, first);
 	for (int i = 0; i < MOST_ATTACHED && attached; i++) {
-		struct bpf_prog *program =
-			BPF_CORE_READ(attached, prog) ?: BPF_CORE_READ(attached, link, link.prog);
-
 		if (BPF_CORE_READ(ctx->meta, seq, count) > MOST_BYTES)
 			return 0;
-		attachment.program = BPF_CORE_READ(program, aux, id);
+		attachment.program = id_of_attached(attached);
 		bpf_seq_write(ctx->meta->seq, &attachment, sizeof(attachment));
-		attached = (struct bpf_prog_list *)BPF_CORE_READ(attached, node.next);
+		attached = (__u64)BPF_CORE_READ((struct bpf_prog_list *)attached, node.next);
 	}
 	return 0;
 }

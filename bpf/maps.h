@@ -20,6 +20,7 @@ extern struct sa_control control;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE); /* all of a half is written at a time */
 	__uint(max_entries, 2 * 65536);
 	__type(key, __u32);   /* half << 16 | port */
 	__type(value, __u64); /* rule mask */

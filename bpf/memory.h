@@ -6,8 +6,10 @@
 #include "maps.h"
 
 /* Are there so many pages in the cgroup and in those above it? */
-static __always_inline bool has_pages(struct page_counter *counter, __u64 pages)
+SEPARATELY_VERIFIED int has_pages(__u64 address, __u64 pages)
 {
+	struct page_counter *counter = (struct page_counter *)address;
+
 	for (int i = 0; i < SA_CGROUP_DEPTH && counter; i++) {
 		if ((__u64)BPF_CORE_READ(counter, usage.counter) + pages >
 		    BPF_CORE_READ(counter, max))
@@ -31,7 +33,7 @@ static __always_inline bool is_own_memory_short(void)
 		return false;
 	objcg = map->objcg;
 	memcg = objcg ? BPF_CORE_READ(objcg, memcg) : NULL;
-	return memcg && !has_pages((void *)memcg + bpf_core_field_offset(struct mem_cgroup, memory),
+	return memcg && !has_pages((__u64)memcg + bpf_core_field_offset(struct mem_cgroup, memory),
 				   SA_OWN_SPARE_PAGES);
 }
 

@@ -75,8 +75,9 @@ enum reading { READING_UNKNOWN, READING_LEVEL, READING_EDGE };
  * if two links lead back: to the queue, and to the socket's file (fs/eventpoll.c, 5.10 to 7.3). Who
  * is not registered, or waits otherwise, is unknown.
  */
-static __always_inline enum reading how_read(struct sock *sk)
+SEPARATELY_VERIFIED enum reading how_read(__u64 address)
 {
+	struct sock *sk = (struct sock *)address;
 	struct socket_wq *wq = BPF_CORE_READ(sk, sk_wq);
 	struct file *file = BPF_CORE_READ(sk, sk_socket, file);
 	enum reading reading = READING_UNKNOWN;

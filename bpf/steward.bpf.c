@@ -17,6 +17,7 @@
  * sa_count: the same, of a connection only how it is doing.
  *
  * sa_learn: over a socket of the daemon's own; what an ordinary socket looks like.
+ * sa_find_wake_function: no iterator, run once; what a sleeping reader looks like.
  *
  * The visited socket is neither locked nor referenced: its memory may become another connection's
  * during the visit (SLAB_TYPESAFE_BY_RCU). So everything is looked at again after the insertion,
@@ -25,8 +26,6 @@
 #include "claim.h"
 #include "hazard.h"
 #include "socket.h"
-
-extern const void woken_wake_function __ksym __weak;
 
 static __always_inline void note_next(__u64 at_ns)
 {
@@ -58,7 +57,7 @@ static __always_inline bool has_ip_filter(struct cgroup *cgroup)
 }
 
 /* What stands against enrolling this socket at the moment; NONE if nothing does. */
-static __noinline __u32 obstacle(__u64 address, __u64 cookie)
+SEPARATELY_VERIFIED __u32 obstacle(__u64 address, __u64 cookie)
 {
 	struct sock *sk = (struct sock *)address;
 	struct tcp_sock *tp = (struct tcp_sock *)address;
@@ -98,8 +97,9 @@ static __always_inline __u64 user_namespace_of(__u64 address)
  * never see redirected data. Pollers wait with functions of their own; more than eight waiters:
  * better not.
  */
-static __always_inline bool has_sleeper(struct sock *sk)
+SEPARATELY_VERIFIED int has_sleeper(__u64 address)
 {
+	struct sock *sk = (struct sock *)address;
 	struct socket_wq *wq = BPF_CORE_READ(sk, sk_wq);
 	__u64 head, node;
 
@@ -114,7 +114,7 @@ static __always_inline bool has_sleeper(struct sock *sk)
 		if (node == head || !node)
 			return false;
 		entry = (void *)(node - bpf_core_field_offset(struct wait_queue_entry, entry));
-		if ((__u64)BPF_CORE_READ(entry, func) == (__u64)&woken_wake_function)
+		if ((__u64)BPF_CORE_READ(entry, func) == control.woken_wake_function)
 			return true;
 		node = (__u64)BPF_CORE_READ((struct list_head *)node, next);
 	}
@@ -384,14 +384,16 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 	note_next(now + SA_PASS_INTERVAL_NS);
 	if (pair->reason || pair->inserted & bit)
 		return;
-	reason = obstacle((__u64)sk, end->claim.cookie);
+	/* Its claim has the visited socket's address as a number; obstacle() compares the cookie.
+	 */
+	reason = obstacle(end->claim.sk, end->claim.cookie);
 	if (!reason)
 		reason = hazard_of(end, pair->rule);
 	if (reason) {
 		pair->reason = reason;
 		return;
 	}
-	if (BPF_CORE_READ(sk, sk_lock.owned) || has_sleeper(sk)) {
+	if (BPF_CORE_READ(sk, sk_lock.owned) || has_sleeper(end->claim.sk)) {
 		if (now - pair->since_ns > SA_JOIN_TIMEOUT_NS)
 			pair->reason = SA_REASON_BUSY;
 		return;
@@ -834,7 +836,7 @@ static __always_inline bool may_get_tcp(const struct sa_side *side)
 {
 	struct sock *sk = (struct sock *)side->sk;
 
-	return !has_unread(sk) || how_read(sk) == READING_LEVEL;
+	return !has_unread(sk) || how_read((__u64)sk) == READING_LEVEL;
 }
 
 /* Closes the gate when that harms no reader, or after a while. */
@@ -1097,7 +1099,20 @@ int sa_learn(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!sk)
 		return 0;
 	control.sock_def_readable = (__u64)BPF_CORE_READ(sk, sk_data_ready);
-	control.woken_wake_function = (__u64)&woken_wake_function;
+	return 0;
+}
+
+/* By the kernel's own look-up: as a symbol of this object it would have libbpf read all of
+ * /proc/kallsyms, which takes longer than everything else. As there, it wants CAP_SYSLOG where
+ * kernel.kptr_restrict is not 0. */
+SEC("syscall")
+int sa_find_wake_function(void *ctx)
+{
+	char name[] = "woken_wake_function";
+	__u64 address = 0;
+
+	bpf_kallsyms_lookup_name(name, sizeof(name), 0, &address);
+	control.woken_wake_function = address;
 	return 0;
 }
 

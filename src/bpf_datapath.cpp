@@ -5,6 +5,8 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -15,7 +17,6 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
-#include <numeric>
 #include <set>
 #include <stdexcept>
 #include <string_view>
@@ -74,9 +75,6 @@ Skeleton open_object() {
     Skeleton skeleton(sockaccel_bpf__open());
     if (!skeleton)
         throw Unsupported("cannot open the embedded BPF object: " + libbpf_messages);
-    // From 6.1 on; before that, what is below a covered cgroup is not looked at.
-    bpf_program__set_autoload(skeleton->progs.sa_attached,
-                              libbpf_find_vmlinux_btf_id("cgroup", BPF_TRACE_ITER) > 0);
     return skeleton;
 }
 
@@ -446,6 +444,9 @@ struct BpfDatapath::State {
           std::chrono::milliseconds patience);
 
     void load_programs(const Limits& limits, std::chrono::milliseconds patience);
+    void wake_by(const Ring& ring) const;
+    void open_events();
+    void close_events_if_unwanted();
     void fill_store();
     void take_over_links();
     void take_over_tables();
@@ -476,7 +477,8 @@ struct BpfDatapath::State {
     std::optional<Inheritance> inheritance;
     Witness witness{*skeleton->obj, store};
     Link enrol, revisit, tend, list, tally, learn, inventory;
-    Ring ring;
+    Ring work, events;
+    Fd wake_ups{check(::epoll_create1(EPOLL_CLOEXEC), "wait for rings")};
     bool pass_wanted = false;
     const std::function<void(const ConnectionEvent&)>* sink = nullptr;
     std::optional<std::pair<Legacy, Limits>> staged;  // for the next set_membership()
@@ -522,26 +524,49 @@ BpfDatapath::State::State(const Limits& limits, std::filesystem::path cgroup_roo
         fill_store();
     }
 
-    ring.reset(ring_buffer__new(
+    work.reset(ring_buffer__new(
         bpf_map__fd(maps.work),
         [](void* self, void*, size_t) {
             static_cast<State*>(self)->pass_wanted = true;
             return 0;
         },
         this, nullptr));
-    if (!ring)
+    if (!work)
         throw std::system_error(errno, std::generic_category(), "open the work ring");
-    check_negative(ring_buffer__add(
-                       ring.get(), bpf_map__fd(maps.events),
-                       [](void* self, void* data, size_t size) {
-                           sa_event event{};
-                           std::memcpy(&event, data, std::min(size, sizeof event));
-                           if (const auto* wanted = static_cast<State*>(self)->sink)
-                               (*wanted)(event_of(event));
-                           return 0;
-                       },
-                       this),
-                   "open the event ring");
+    wake_by(work);
+}
+
+// When there is something in the ring.
+void BpfDatapath::State::wake_by(const Ring& ring) const {
+    epoll_event readable{};
+    readable.events = EPOLLIN;
+    check(::epoll_ctl(wake_ups.get(), EPOLL_CTL_ADD, ring_buffer__epoll_fd(ring.get()), &readable),
+          "wait for a ring");
+}
+
+// Only while somebody listens: mapped, twice as libbpf does it, it is a sixth of the daemon's
+// memory.
+void BpfDatapath::State::open_events() {
+    events.reset(ring_buffer__new(
+        bpf_map__fd(skeleton->maps.events),
+        [](void* self, void* data, size_t size) {
+            sa_event event{};
+            std::memcpy(&event, data, std::min(size, sizeof event));
+            if (const auto* wanted = static_cast<State*>(self)->sink)
+                (*wanted)(event_of(event));
+            return 0;
+        },
+        this, nullptr));
+    if (!events)
+        throw std::system_error(errno, std::generic_category(), "open the event ring");
+    check_negative(ring_buffer__consume(events.get()), "forget the events of nobody");
+    wake_by(events);
+}
+
+// Not while it is read: a listener may end itself when it hears of an event.
+void BpfDatapath::State::close_events_if_unwanted() {
+    if (control().events_wanted == 0 && sink == nullptr)
+        events.reset();
 }
 
 void BpfDatapath::State::load_programs(const Limits& limits, std::chrono::milliseconds patience) {
@@ -609,22 +634,28 @@ void BpfDatapath::State::learn_from_own_socket() {
                                BPF_ANY),
           "put an own socket into socket-local storage");
     run(learn, "look at an own socket");
+    bpf_test_run_opts options{};
+    options.sz = sizeof options;
+    check_negative(
+        bpf_prog_test_run_opts(bpf_program__fd(skeleton->progs.sa_find_wake_function), &options),
+        "look the kernel's wake-up function up");
     if (control().woken_wake_function == 0)
         throw Unsupported(
-            "/proc/kallsyms hides the kernel's addresses, and with them how a sleeping reader is "
+            "the kernel hides its addresses, and with them how a sleeping reader is "
             "told: "
             "give the service CAP_SYSLOG, or set the sysctl kernel.kptr_restrict to 0");
 }
 
+// By memory that is shared with the kernel: as calls, 65536 of them take longer than all else of a
+// reload.
 void BpfDatapath::State::write_ports(const std::vector<RuleMask>& masks, std::uint32_t half) {
-    std::vector<__u32> keys(masks.size());
-    std::iota(keys.begin(), keys.end(), half << 16);
-    __u32 count = static_cast<__u32>(keys.size());
-    bpf_map_batch_opts options{};
-    options.sz = sizeof options;
-    check(bpf_map_update_batch(bpf_map__fd(skeleton->maps.ports), keys.data(), masks.data(), &count,
-                               &options),
-          "write the port masks");
+    const std::size_t bytes = masks.size() * sizeof(RuleMask);
+    void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+                          bpf_map__fd(skeleton->maps.ports), static_cast<off_t>(half * bytes));
+    if (memory == MAP_FAILED)
+        check(-1, "write the port masks");
+    std::memcpy(memory, masks.data(), bytes);
+    ::munmap(memory, bytes);
 }
 
 void BpfDatapath::State::write_networks(const std::vector<NetworkEntry>& entries,
@@ -908,20 +939,26 @@ PassResult BpfDatapath::pass(Pass kind) {
 }
 
 int BpfDatapath::event_fd() const {
-    return ring_buffer__epoll_fd(state_->ring.get());
+    return state_->wake_ups.get();
 }
 
 bool BpfDatapath::take_events(const std::function<void(const ConnectionEvent&)>& sink) {
     state_->sink = &sink;
     state_->pass_wanted = false;
-    const int taken = ring_buffer__consume(state_->ring.get());
+    int taken = ring_buffer__consume(state_->work.get());
+    if (taken >= 0 && state_->events)
+        taken = ring_buffer__consume(state_->events.get());
     state_->sink = nullptr;
-    check_negative(taken, "read the event rings");
+    state_->close_events_if_unwanted();
+    check_negative(taken, "read the rings");
     return state_->pass_wanted;
 }
 
 void BpfDatapath::want_events(bool wanted) {
+    if (wanted && !state_->events)
+        state_->open_events();
     state_->control().events_wanted = wanted ? 1 : 0;
+    state_->close_events_if_unwanted();
 }
 
 // A hundred thousand of them would be a hundred megabytes and more: they are counted first, and of
@@ -1044,7 +1081,7 @@ std::map<std::uint32_t, sa_program> BpfDatapath::State::programs_of_others() con
 // What is attached to this cgroup and to those below it, in one go: they may be many.
 std::vector<sa_attachment> BpfDatapath::State::attached_below(const std::string& path) const {
     const Fd cgroup(::open((root / path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!cgroup || !bpf_program__autoload(skeleton->progs.sa_attached))
+    if (!cgroup)
         return {};
     bpf_iter_link_info info{};
     info.cgroup.order = BPF_CGROUP_ITER_DESCENDANTS_PRE;

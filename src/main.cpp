@@ -349,6 +349,9 @@ int serve_or_clear_away(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    // Stays: else it would grow with the first large block that is freed, and what is larger than
+    // this, as the masks of all ports, would no longer be given back.
+    ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
     Options options;
     std::string bus = "system", policy_file, root = "/";
     options.state_directory = default_state_directory();
