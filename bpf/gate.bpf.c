@@ -28,6 +28,10 @@ struct verdict {
 	struct tcp_sock *peer; /* NULL until its cookie was compared */
 	bool is_queue_empty;
 	__u64 queued; /* bytes that the receiver has not read */
+	__u64 limit;  /* for these and this message */
+	__u64 wait_until_ns;
+	__u32 first_bytes; /* of the message: only these are decided on; 0: all */
+	__u32 reason;	   /* enum sa_reason: what the last look at the reader said */
 };
 
 /* What may change at any time is asked for each message. */
@@ -200,8 +204,6 @@ static __always_inline __u32 room(struct verdict *v, bool typed)
 	struct sock *peer = &v->peer->inet_conn.icsk_inet.sk;
 	__u32 waiting;
 
-	if (v->queued + v->size > queue_limit(v, typed))
-		return SA_REASON_QUEUE;
 	waiting = waiting_messages(v);
 	if (waiting >= SA_MAX_MESSAGES)
 		return SA_REASON_MESSAGES;
@@ -236,6 +238,98 @@ static __always_inline bool is_conntrack_due(struct sa_pair *pair)
 	return true;
 }
 
+static __always_inline __u32 look_at_reader(struct verdict *v, bool typed)
+{
+	struct sock *sk = &v->peer->inet_conn.icsk_inet.sk;
+
+	if (v->own->write_seq != FIELD(typed, v->peer, copied_seq))
+		return SA_REASON_ORDER;
+	v->queued = (__u32)FIELD(typed, sk, sk_backlog.rmem_alloc.counter);
+	return v->queued + v->size > v->limit ? SA_REASON_QUEUE : SA_REASON_NONE;
+}
+
+static __always_inline long wait_round(struct verdict *v, bool typed)
+{
+	v->reason = look_at_reader(v, typed);
+	return !v->reason || bpf_ktime_get_ns() > v->wait_until_ns;
+}
+
+static long wait_round_typed(__u32 round, void *context)
+{
+	return wait_round(context, true);
+}
+
+static long wait_round_copying(__u32 round, void *context)
+{
+	return wait_round(context, false);
+}
+
+/* Can a reader who is at it be through in a moment? */
+static __always_inline bool is_wait_promising(const struct verdict *v, bool typed)
+{
+	struct sock *sk = &v->peer->inet_conn.icsk_inet.sk;
+	__u32 unread = v->own->write_seq - FIELD(typed, v->peer, copied_seq);
+
+	if (v->size < SA_WAIT_LEAST || v->size > SA_WAIT_BYTES)
+		return false;
+	return v->reason == SA_REASON_QUEUE ||
+	       unread + (__u32)FIELD(typed, sk, sk_backlog.rmem_alloc.counter) <= SA_WAIT_BYTES;
+}
+
+/*
+ * What was not sent yet, is not while this end's socket is locked: it would be waited for in vain.
+ * Of a stream that is the rest of a write, less than a segment, which TCP keeps back until the one
+ * before is acknowledged (Nagle). So as many bytes as make that segment full go by TCP, at once,
+ * and the gate is asked again about what is behind them. How many; 0: nothing is kept back.
+ */
+static __always_inline __u32 kept_back(const struct verdict *v)
+{
+	__u32 unsent = v->own->write_seq - v->own->snd_nxt;
+	__u32 segment = v->own->mss_cache;
+
+	if (!unsent)
+		return 0;
+	return unsent < segment ? segment - unsent : ~0u;
+}
+
+/*
+ * A stream that goes on and on would never find what went by TCP read, and at a limit TCP would
+ * take over for long: until all is read. So the gate waits a moment. Where the reader does not run
+ * meanwhile, as on the same CPU, that is in vain, and is tried ever more rarely.
+ */
+static __always_inline __u32 wait_for_reader(struct verdict *v, bool typed)
+{
+	struct sa_end *end = v->end;
+
+	v->reason = look_at_reader(v, typed);
+	if (!v->reason)
+		return SA_REASON_NONE;
+	if (end->wait_after) {
+		end->wait_after--;
+		return v->reason;
+	}
+	if (!is_wait_promising(v, typed))
+		return v->reason;
+	if (v->reason == SA_REASON_ORDER) {
+		__u32 bytes = kept_back(v);
+
+		if (bytes && bytes < v->size)
+			v->first_bytes = bytes;
+		if (bytes)
+			return v->reason;
+	}
+	v->wait_until_ns = bpf_ktime_get_ns() + SA_WAIT_NS;
+	bpf_loop(SA_WAIT_ROUNDS, typed ? wait_round_typed : wait_round_copying, v, 0);
+	if (!v->reason) {
+		end->waits_failed = 0;
+		return SA_REASON_NONE;
+	}
+	end->wait_after = 1 << (end->waits_failed & 15);
+	if (end->waits_failed < SA_WAIT_MAX_SHIFT)
+		end->waits_failed++;
+	return v->reason;
+}
+
 static __always_inline struct tcp_sock *peer_of(const struct sa_side *side, bool typed)
 {
 	struct tcp_sock *peer = (struct tcp_sock *)side->sk;
@@ -267,9 +361,10 @@ static __always_inline __u32 obstacle(struct verdict *v, bool typed)
 	reason = peer_obstacle(peer, typed);
 	if (reason)
 		return reason;
-	if (v->own->write_seq != FIELD(typed, peer, copied_seq))
-		return SA_REASON_ORDER;
-	v->queued = (__u32)FIELD(typed, sk, sk_backlog.rmem_alloc.counter);
+	v->limit = queue_limit(v, typed);
+	reason = wait_for_reader(v, typed);
+	if (reason)
+		return reason;
 	v->is_queue_empty = !v->queued;
 	if (v->is_queue_empty && is_conntrack_due(v->pair))
 		return SA_REASON_CONNTRACK;
@@ -316,7 +411,7 @@ static __always_inline void judge(struct sa_end *end, struct sa_pair *pair)
 	bool is_one_way = by_peer < SA_SAMPLE_MESSAGES / 16;
 	bool is_small = end->sample_bytes < SA_SAMPLE_MESSAGES * SA_LARGE_WRITE;
 	bool is_mostly_tcp = end->sample_tcp > SA_SAMPLE_MESSAGES / 4 * 3;
-	bool is_first = !end->samples++ && is_one_way && is_small;
+	bool is_first = !end->samples++ && is_one_way && (is_small || is_mostly_tcp);
 	__u64 now;
 
 	end->sample_peer_messages = pair->side[!(end->role & 1)].messages;
@@ -328,7 +423,8 @@ static __always_inline void judge(struct sa_end *end, struct sa_pair *pair)
 	now = bpf_ktime_get_ns();
 	if (!end->losing_since_ns)
 		end->losing_since_ns = now;
-	/* What was only tried and turns out small need not be borne. */
+	/* What was only tried, and turns out small or goes by TCP all the same, need not be borne.
+	 */
 	if (is_first || now - end->losing_since_ns >= SA_LOSING_NS)
 		wish_out(pair, SA_REASON_COOLING);
 }
@@ -424,6 +520,10 @@ static __always_inline int pass(struct sk_msg_md *msg, bool typed)
 		v.pair->side[!(v.end->role & 1)].meeting = SA_NO_MEETING; /* all TCP data is read */
 	if (reason && SA_IS_LASTING(reason))
 		wish_out(v.pair, reason);
+	if (v.first_bytes && reason) {
+		bpf_msg_apply_bytes(msg, v.first_bytes);
+		v.size = v.first_bytes;
+	}
 	count(&v, reason);
 	return SK_PASS;
 }

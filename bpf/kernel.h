@@ -254,9 +254,9 @@ struct tcp_options_received {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
-	__u32 write_seq, copied_seq, rcv_nxt, rcv_wup, rcv_wnd, snd_una, urg_seq;
+	__u32 write_seq, copied_seq, rcv_nxt, rcv_wup, rcv_wnd, snd_una, snd_nxt, urg_seq;
 	__u64 bytes_sent, bytes_acked, bytes_received;
-	__u32 data_segs_in, data_segs_out;
+	__u32 data_segs_in, data_segs_out, mss_cache;
 	struct tcp_options_received rx_opt;
 	__u8 repair : 1, recvmsg_inq : 1;
 	__u8 bpf_sock_ops_cb_flags;

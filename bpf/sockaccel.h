@@ -50,10 +50,14 @@
 #define SA_SPARE_PAGES 256
 /* Left for the daemon itself: beyond it no more connections are covered. */
 #define SA_OWN_SPARE_PAGES 8192
-#define SA_LARGE_WRITE	   32768 /* one-way traffic gains from writes of this size on */
-#define SA_SIZE_CLASSES	   32	 /* powers of two */
-#define SA_STREAM_SEGMENTS 64	 /* without an answer in between: it is a stream */
-#define SA_SAMPLE_MESSAGES 256	 /* messages after which the gate judges a pair's pattern */
+#define SA_LARGE_WRITE	   32768  /* one-way traffic gains from writes of this size on */
+#define SA_SIZE_CLASSES	   32	  /* powers of two */
+#define SA_STREAM_SEGMENTS 64	  /* without an answer in between: it is a stream */
+#define SA_WAIT_BYTES	   262144 /* the gate waits for a reader who has so much left to read ... */
+#define SA_WAIT_LEAST	   16384  /* ... with a message of this size at least */
+#define SA_WAIT_ROUNDS	   1024	  /* of looking, at most */
+#define SA_WAIT_MAX_SHIFT  10	  /* after so many waits in vain, one in 2^10 messages */
+#define SA_SAMPLE_MESSAGES 256	  /* messages after which the gate judges a pair's pattern */
 
 #define SA_MS		       1000000ull
 #define SA_SEC		       1000000000ull
@@ -70,6 +74,7 @@
 #define SA_COOL_DOWN_MAX_SHIFT 6
 #define SA_VAIN_NS	       (10 * SA_SEC) /* where a trial was in vain, no other one for so long */
 #define SA_LEAVE_NS	       (1 * SA_SEC) /* a pair that leaves waits this long for an empty queue */
+#define SA_WAIT_NS	       50000ull	    /* the gate waits for a reader so long at most */
 #define SA_CONNTRACK_NS	       (2 * SA_SEC) /* conntrack sees a message this often */
 
 /*
@@ -337,7 +342,9 @@ struct sa_end {
 	__u32 samples; /* judged since it was enrolled */
 	/* Sent since it went in, while the gate is shut; and received by TCP, in segments. */
 	__u32 trial_messages, trial_bytes, trial_segments_in;
-	__u32 more_reserved;
+	/* Messages until the gate waits for the reader again; how often that was in vain, lately.
+	 */
+	__u16 wait_after, waits_failed;
 	__u32 hazards; /* that its program was seen to use; enum sa_tolerate */
 	/* The program's keepalive settings, while the wake-up borrows the timer. */
 	__u32 keepalive_borrowed, keepalive_was_on;

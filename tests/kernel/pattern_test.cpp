@@ -12,7 +12,8 @@ using Clock = std::chrono::steady_clock;
 
 class Pattern : public KernelTest {
   protected:
-    // As fast as it goes, in writes of so many bytes; stops early if `seen` says so.
+    // As fast as it goes, in writes of so many bytes; stops early if `seen` says so. Large ones are
+    // read before the next comes.
     template <typename Seen>
     bool stream_until(TcpPair& pair, std::size_t write, std::chrono::milliseconds time, Seen seen) {
         for (const auto end = Clock::now() + slowness() * time; Clock::now() < end;) {
@@ -33,7 +34,7 @@ class Pattern : public KernelTest {
 
   private:
     static void send_some(TcpPair& pair, std::size_t write) {
-        for (int count = 0; count < 64; count++) {
+        for (std::size_t sent = 0; sent < 64 << 10; sent += write) {
             if (pair.client.send(write) < write)
                 break;
         }
