@@ -67,6 +67,7 @@ void measure_iperf3(Session& session) {
     for (const Run& run : runs) {
         Program program{"iperf3", run.name, "bytes", ways, {}};
         program.controls = 1;
+        program.stretch = 5;  // a stream that TCP has taken over does not come back soon
         program.start = [&run](const Site& site) { return start_iperf3(site, run); };
         measure_program(session, program);
     }

@@ -45,6 +45,7 @@ struct Program {
     std::vector<Way> ways = {Way::plain, Way::accelerated, Way::tutorial};
     std::function<Load(const Site&)> start;
     std::size_t controls = 0;  // the oldest connections, that are not measured
+    int stretch = 1;           // how many times longer than usual a sample is
 };
 
 // A way that hangs or fails is told as such.

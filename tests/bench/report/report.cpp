@@ -31,8 +31,8 @@ std::string in_unit(double value, const std::string& unit) {
 }
 
 std::string ratio_text(const Row& row, Way way) {
-    if (const auto failure = row.failures.find(way); failure != row.failures.end())
-        return failure->second;
+    if (row.failures.contains(way))
+        return "fails";
     if (row.of(way).empty())
         return "-";
     const Spread ratio = row.ratio(way);
@@ -40,8 +40,8 @@ std::string ratio_text(const Row& row, Way way) {
 }
 
 std::string short_ratio(const Row& row, Way way) {
-    if (const auto failure = row.failures.find(way); failure != row.failures.end())
-        return failure->second;
+    if (row.failures.contains(way))
+        return "fails";
     return row.of(way).empty() ? "-" : fmt::format("{:.2f}", row.ratio(way).median);
 }
 
@@ -176,8 +176,11 @@ bool is_quick(const Results& results, const std::string& group) {
     return any(results.rows) || any(results.curves) || any(results.figures);
 }
 
-std::string figures_text(const Results& results, const std::string& group, const char* bullet) {
+std::string remarks(const Results& results, const std::string& group, const char* bullet) {
     std::string text;
+    for (const Row* row : of_group(results.rows, group))
+        for (const auto& [way, why] : row->failures)
+            text += fmt::format("{}{}, {}: {}\n", bullet, row->name, to_string(way), why);
     for (const Figure* figure : of_group(results.figures, group))
         text +=
             fmt::format("{}{}: {}\n", bullet, figure->name, in_unit(figure->value, figure->unit));
@@ -235,7 +238,7 @@ std::string markdown_of(const Results& results, const Group& group) {
         text += "**" + curves[i]->name + "**\n\n" +
                 picture(curve_file(group.name, i), curves[i]->name) +
                 markdown(table_of(*curves[i])) + "\n";
-    text += figures_text(results, group.name, "- ");
+    text += remarks(results, group.name, "- ");
     text.erase(text.find_last_not_of('\n') + 1);
     return text + "\n";
 }
@@ -285,7 +288,7 @@ std::string text_of(const Results& results) {
             text += aligned(table_of(rows));
         for (const Curve* curve : of_group(results.curves, group.name))
             text += "\n" + curve->name + "\n\n" + aligned(table_of(*curve));
-        text += figures_text(results, group.name, "");
+        text += remarks(results, group.name, "");
     }
     return text + "\nGoals\n\n" + aligned(goals_table(results));
 }
