@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdio>
@@ -17,12 +18,13 @@
 #include <stdexcept>
 #include <string>
 
+#include "fd.hpp"
 #include "rig.hpp"
 
 namespace sockaccel::bench {
 namespace {
 
-constexpr std::size_t kOfAnAddress = 20000;  // there are some 28,000 ports for clients
+constexpr std::size_t kMostOfEach = 20000;  // there are some 28,000 ports for clients
 
 struct Pair {
     Fd client, server;
@@ -32,32 +34,36 @@ struct Range {
     std::size_t begin = 0, end = 0;
 };
 
-sockaddr_in address_of(std::size_t number, std::uint16_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + static_cast<std::uint32_t>(number));
-    return address;
+// That one process may have: each takes two of its files.
+std::size_t most_of_each() {
+    rlimit limit{};
+    check(::getrlimit(RLIMIT_NOFILE, &limit), "look at the limit of open files");
+    constexpr rlim_t kOthers = 100;
+    return std::min<std::size_t>(kMostOfEach, (limit.rlim_max - kOthers) / 2);
+}
+
+void raise_limit() {
+    rlimit limit{};
+    check(::getrlimit(RLIMIT_NOFILE, &limit), "look at the limit of open files");
+    limit.rlim_cur = limit.rlim_max;
+    check(::setrlimit(RLIMIT_NOFILE, &limit), "raise the limit of open files");
 }
 
 std::vector<Pair> connect(std::size_t count) {
-    const rlimit limit{2 * count + 100, 2 * count + 100};
-    check(::setrlimit(RLIMIT_NOFILE, &limit), "raise the limit of open files");
+    raise_limit();
     const Fd listener(check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "make a socket"));
-    sockaddr_in any{};
-    any.sin_family = AF_INET;
-    check(::bind(listener.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any), "bind");
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    check(::bind(listener.get(), generic, length), "bind");
     check(::listen(listener.get(), 16), "listen");
-    socklen_t length = sizeof any;
-    check(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&any), &length), "find a port");
+    check(::getsockname(listener.get(), generic, &length), "find a port");
     std::vector<Pair> pairs(count);
-    for (std::size_t i = 0; i < count; ++i) {
-        Pair& pair = pairs[i];
+    for (Pair& pair : pairs) {
         pair.client = Fd(check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "make a socket"));
-        const sockaddr_in address = address_of(i / kOfAnAddress, ntohs(any.sin_port));
-        check(::connect(pair.client.get(), reinterpret_cast<const sockaddr*>(&address),
-                        sizeof address),
-              "connect");
+        check(::connect(pair.client.get(), generic, length), "connect");
         pair.server =
             Fd(check(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK),
                      "accept a connection"));
@@ -95,38 +101,65 @@ void await(int channel) {
 
 }  // namespace
 
-Crowd::Crowd(const test::TestCgroup& cgroup, std::size_t count) : count_(count) {
-    std::array<int, 2> fds{};
-    check(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds.data()), "make a channel");
-    channel_ = Fd(fds[0]);
-    Fd far(fds[1]);
-    const pid_t parent = ::getpid();
-    pid_ = check(::fork(), "make a process");
-    if (pid_ == 0) {
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        channel_ = {};
-        try {
-            if (::getppid() == parent)
-                be_crowd(cgroup, count, far.get());
-        } catch (const std::exception& error) {
-            std::fprintf(stderr, "many connections: %s\n", error.what());
+// One process.
+class Crowd::Member {
+  public:
+    Member(const test::TestCgroup& cgroup, std::size_t count) {
+        std::array<int, 2> fds{};
+        check(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds.data()),
+              "make a channel");
+        channel_ = Fd(fds[0]);
+        Fd far(fds[1]);
+        const pid_t parent = ::getpid();
+        pid_ = check(::fork(), "make a process");
+        if (pid_ == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            channel_ = {};
+            try {
+                if (::getppid() == parent)
+                    be_crowd(cgroup, count, far.get());
+            } catch (const std::exception& error) {
+                std::fprintf(stderr, "many connections: %s\n", error.what());
+            }
+            ::_exit(1);
         }
-        ::_exit(1);
+        far = {};
+        await(channel_.get());
     }
-    far = {};
-    await(channel_.get());
+    ~Member() {
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+    }
+    Member(const Member&) = delete;
+    Member& operator=(const Member&) = delete;
+
+    void converse(const Range& range) const {
+        check(static_cast<int>(::send(channel_.get(), &range, sizeof range, MSG_NOSIGNAL)),
+              "order a conversation");
+        await(channel_.get());
+    }
+
+  private:
+    Fd channel_;
+    pid_t pid_ = -1;
+};
+
+Crowd::Crowd(const test::TestCgroup& cgroup, std::size_t count)
+    : count_(count), of_each_(most_of_each()) {
+    for (std::size_t made = 0; made < count; made += of_each_)
+        members_.push_back(std::make_unique<Member>(cgroup, std::min(of_each_, count - made)));
 }
 
-Crowd::~Crowd() {
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-}
+Crowd::~Crowd() = default;
 
 void Crowd::converse(std::size_t begin, std::size_t end) {
-    const Range range{begin, end};
-    check(static_cast<int>(::send(channel_.get(), &range, sizeof range, MSG_NOSIGNAL)),
-          "order a conversation");
-    await(channel_.get());
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+        const std::size_t first = i * of_each_;
+        const Range range{std::max(begin, first) - first,
+                          std::min(std::max(end, first) - first, of_each_)};
+        if (range.begin < range.end)
+            members_[i]->converse(range);
+    }
 }
 
 }  // namespace sockaccel::bench

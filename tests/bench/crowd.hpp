@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Many connections between two ends in one process of their own, in a cgroup, on loopback.
+// Many connections on loopback, their ends in processes of their own, in a cgroup.
 #pragma once
 
 #include <sys/types.h>
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "cgroup.hpp"
-#include "fd.hpp"
 
 namespace sockaccel::bench {
 
@@ -25,9 +25,9 @@ class Crowd {
     void converse() { converse(0, count_); }
 
   private:
-    Fd channel_;
-    pid_t pid_ = -1;
-    std::size_t count_;
+    class Member;
+    std::vector<std::unique_ptr<Member>> members_;  // each has so many, but the last one
+    std::size_t count_, of_each_;
 };
 
 }  // namespace sockaccel::bench

@@ -90,6 +90,24 @@ TEST(BenchCompare, RatiosAreThoseWithinATurn) {
     EXPECT_EQ(comparison.ratio(Way::unix_socket).median, 0.5);
 }
 
+TEST(BenchCompare, EachWayHasItsTurnToBeTheFirst) {
+    Comparison comparison;
+    std::string order;
+    const auto noted = [&](char name) {
+        return [&order, name] {
+            order += name;
+            return Sample{};
+        };
+    };
+    for (std::size_t turn = 0; turn < 3; ++turn)
+        take_turn(
+            comparison, turn,
+            {{Way::plain, noted('p')}, {Way::accelerated, noted('a')}, {Way::pipes, noted('i')}});
+    EXPECT_EQ(order, "paiaipipa");
+    EXPECT_EQ(comparison.of(Way::pipes).size(), 3U);
+    EXPECT_TRUE(comparison.of(Way::tutorial).empty());
+}
+
 TEST(BenchCompare, TheVerdictTakesMoreThanOneGoodTurn) {
     const auto verdict = [](const std::vector<std::uint64_t>& accelerated) {
         std::vector<Rates> turns;
