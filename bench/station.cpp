@@ -543,7 +543,7 @@ std::string_view to_string(Waiting waiting) {
 
 // The port is reserved by a socket that is bound to it and does not listen; SO_REUSEADDR on both
 // lets the listener have it later.
-Station::Station(Route route) {
+Station::Station(const Route& route) {
     Fd reserved;
     {
         const Visit visit(route.server_netns);

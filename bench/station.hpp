@@ -53,7 +53,7 @@ class StationError : public std::runtime_error {
 class Station {
   public:
     // The processes wait, until the end of this object; they end with this process, too.
-    explicit Station(Route route = {});
+    explicit Station(const Route& route = {});
     ~Station();
     Station(const Station&) = delete;
     Station& operator=(const Station&) = delete;

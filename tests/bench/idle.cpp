@@ -17,7 +17,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr std::size_t kIdle = 100000, kQuickIdle = 2000;
-constexpr seconds kSettle{3};  // until the steward has put them aside
+constexpr seconds kSettle{3};            // until the kernel has freed what it can
+constexpr seconds kStewardPatience{60};  // until it has put all of them aside
+constexpr double kQuiet = 1e-3;          // CPU time in a second
 
 double kernel_memory() {
     std::ifstream file("/proc/meminfo");
@@ -55,6 +57,16 @@ double daemon_cpu(Rig& rig, const std::function<void()>& during) {
     return seconds_of(cpu_of(rig.daemon().pid()) - before);
 }
 
+// Passes have a twentieth of the time, so the first ones over many connections are far apart.
+void await_quiet(Rig& rig) {
+    const auto deadline = std::chrono::steady_clock::now() + kStewardPatience;
+    int quiet = 0;
+    while (quiet < 10 && std::chrono::steady_clock::now() < deadline)
+        quiet = daemon_cpu(rig, [] { std::this_thread::sleep_for(seconds(1)); }) < kQuiet
+                    ? quiet + 1
+                    : 0;
+}
+
 // Of the daemon, when one of them begins to talk; another one each time.
 double wake_up_cost(Rig& rig, Crowd& crowd, std::size_t times) {
     return daemon_cpu(rig,
@@ -86,6 +98,7 @@ void measure_idle(Session& session) {
     std::this_thread::sleep_for(kSettle);
     const double resident = resident_memory(rig.daemon().pid());
     const double covered_memory = memory_of_each(rig.cgroup(Way::accelerated), count, covered);
+    await_quiet(rig);
     figure("connections", "", static_cast<double>(count));
     figure("kernel memory of a connection, plain", "bytes", memory);
     figure("kernel memory of a connection, covered", "bytes", covered_memory);

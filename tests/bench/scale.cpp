@@ -190,7 +190,11 @@ void measure_scale(Session& session) {
               "s",
               "connections",
               {}},
-        Curve{"scale", "A scrape of the metrics: CPU time of the daemon", "s", "connections", {}},
+        Curve{"scale",
+              "A scrape of the metrics: CPU time of the daemon in the next 0.3 s",
+              "s",
+              "connections",
+              {}},
         Curve{"scale", "A reload: time until its answer", "s", "connections", {}},
         Curve{"scale", "Enrolled in the end", "", "connections", {}}};
     for (const std::size_t number : rules) {

@@ -12,8 +12,8 @@ namespace sockaccel::bench {
 
 struct Tutorial::Programs {
     struct Destroy {
-        void operator()(tutorial_bpf* skeleton) const { tutorial_bpf__destroy(skeleton); }
-        void operator()(bpf_link* link) const { bpf_link__destroy(link); }
+        void operator()(tutorial_bpf* loaded) const { tutorial_bpf__destroy(loaded); }
+        void operator()(bpf_link* attached) const { bpf_link__destroy(attached); }
     };
     std::unique_ptr<tutorial_bpf, Destroy> skeleton;
     std::unique_ptr<bpf_link, Destroy> link;
