@@ -1,14 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "kernel_support.hpp"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <fstream>
+#include <memory>
 #include <sstream>
+#include <stdexcept>
+#include <system_error>
+
+#include "destroy.hpp"
+#include "fd.hpp"
+#include "lookup.skel.h"
 
 namespace sockaccel {
 namespace {
@@ -94,6 +104,23 @@ std::vector<std::string> missing_kernel_support() {
             missing.push_back(std::string("the BPF helper ") + name);
     }
     return missing;
+}
+
+bool kernel_has_function(std::string_view name) {
+    const std::unique_ptr<lookup_bpf, Destroy<lookup_bpf__destroy>> skeleton(
+        lookup_bpf__open_and_load());
+    if (!skeleton)
+        throw std::system_error(errno, std::generic_category(), "load the program that looks up");
+    auto& function = skeleton->bss->function;
+    if (name.size() >= sizeof function)
+        throw std::invalid_argument("too long a name: " + std::string(name));
+    std::ranges::copy(name, function);
+    bpf_test_run_opts options{};
+    options.sz = sizeof options;
+    check_negative(
+        bpf_prog_test_run_opts(bpf_program__fd(skeleton->progs.sa_find_function), &options),
+        "look " + std::string(name) + " up in the kernel");
+    return skeleton->bss->found != 0;
 }
 
 std::string kernel_release() {

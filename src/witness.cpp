@@ -89,9 +89,8 @@ Witness::Links Witness::attach(std::uint32_t hazards) const {
         bpf_program* program = bpf_object__find_program_by_name(object, hook.program);
         const std::string_view section = bpf_program__section_name(program);
         const std::string function(section.substr(section.find('/') + 1));
-        const bool is_wanted = (hook.hazards & hazards) != 0 &&
-                               (!hook.is_optional ||
-                                libbpf_find_vmlinux_btf_id(function.c_str(), BPF_TRACE_FENTRY) > 0);
+        const bool is_wanted =
+            (hook.hazards & hazards) != 0 && (!hook.is_optional || kernel_has_function(function));
         check_negative(bpf_program__set_autoload(program, is_wanted),
                        "choose the witness's programs");
         if (is_wanted)

@@ -23,7 +23,7 @@ std::string denied(const std::string& command, const std::string& why) {
 class Access : public ::testing::Test {
   protected:
     explicit Access(const char* daemon = "SOCKACCELD")
-        : daemon_("", {}, PrivateBus::Kind::system, nullptr, daemon) {
+        : daemon_("", {}, PrivateBus::Kind::system, nullptr, {}, daemon) {
         daemon_.write_policy(rule("redis", cgroup_.path()));
     }
 
