@@ -72,7 +72,7 @@ class Confinement : public KernelTest {
 
     void start(const std::string& policy) {
         daemon_.emplace(policy, std::vector<std::string>{}, PrivateBus::Kind::open, nullptr,
-                        kVariable);
+                        std::vector<std::pair<std::string, int>>{}, kVariable);
     }
 
     [[nodiscard]] std::string status_of_process(const std::string& name) const {

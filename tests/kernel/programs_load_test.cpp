@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "destroy.hpp"
+#include "sockaccel.h"
 #include "sockaccel.skel.h"
 
 namespace sockaccel::test {
