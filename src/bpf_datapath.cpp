@@ -652,7 +652,7 @@ void BpfDatapath::State::learn_from_own_socket() {
         throw Unsupported(
             "the kernel hides its addresses, and with them how a sleeping reader is "
             "told: "
-            "give the service CAP_SYSLOG, or set the sysctl kernel.kptr_restrict to 0");
+            "give the service CAP_SYSLOG");
 }
 
 // By memory that is shared with the kernel: as calls, 65536 of them take longer than all else of a
