@@ -107,6 +107,7 @@ class Contest {
         const auto deadline = std::chrono::steady_clock::now() + kEnrolPatience;
         Standing standing;
         do {
+            stop_if_interrupted();
             for (std::size_t i = 0; i < cases_.size(); ++i)
                 static_cast<void>(station(Way::accelerated).run(i, cases_[i], kWarmUp));
             standing = session_.rig().standing([&](const Dict& connection) {
@@ -116,6 +117,7 @@ class Contest {
     }
 
     void take_turn(Row& row, unsigned turn, std::size_t index, Rig::Bytes& bytes) {
+        stop_if_interrupted();
         std::vector<std::pair<Way, Measure>> ways;
         for (const auto& one : stations_)
             ways.emplace_back(one.first, [&, &station = *one.second, way = one.first] {

@@ -172,8 +172,10 @@ void measure_connects(Session& session) {
     row.group = "connects";
     row.name = "one request of 64B";
     row.unit = "connections";
-    for (unsigned turn = 0; turn < session.turns(Precision::fine); ++turn)
+    for (unsigned turn = 0; turn < session.turns(Precision::fine); ++turn) {
+        stop_if_interrupted();
         take_turn(row, turn, ways);
+    }
     session.add(std::move(row));
 }
 

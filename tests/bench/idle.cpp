@@ -61,10 +61,12 @@ double daemon_cpu(Rig& rig, const std::function<void()>& during) {
 void await_quiet(Rig& rig) {
     const auto deadline = std::chrono::steady_clock::now() + kStewardPatience;
     int quiet = 0;
-    while (quiet < 10 && std::chrono::steady_clock::now() < deadline)
+    while (quiet < 10 && std::chrono::steady_clock::now() < deadline) {
+        stop_if_interrupted();
         quiet = daemon_cpu(rig, [] { std::this_thread::sleep_for(seconds(1)); }) < kQuiet
                     ? quiet + 1
                     : 0;
+    }
 }
 
 // Of the daemon, when one of them begins to talk; another one each time.
@@ -72,6 +74,7 @@ double wake_up_cost(Rig& rig, Crowd& crowd, std::size_t times) {
     return daemon_cpu(rig,
                       [&] {
                           for (std::size_t i = 0; i < times; ++i) {
+                              stop_if_interrupted();
                               crowd.converse(i, i + 1);
                               std::this_thread::sleep_for(milliseconds(500));
                           }

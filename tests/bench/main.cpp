@@ -24,6 +24,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int kInterrupted = 130;  // as a shell has it
+
 struct Options {
     bool is_quick = false;
     unsigned repeat = 0;
@@ -71,6 +73,7 @@ int measure(const Options& options, Session& session) {
             measurement(session);
             session.results.dates[std::string(group)] = this_host("").date;
         } catch (const std::exception& error) {
+            stop_if_interrupted();  // which ends what is measured, too
             fmt::print(stderr, "sockaccel-bench: {}: {}\n", group, error.what());
             session.results = before;
             status = EXIT_FAILURE;
@@ -134,7 +137,13 @@ int main(int argc, char** argv) {
     if (::geteuid() != 0)
         throw std::runtime_error("needs root");
     ::signal(SIGPIPE, SIG_IGN);
-    return run(options);
+    watch_for_interrupts();
+    try {
+        return run(options);
+    } catch (const Interrupted&) {
+        fmt::print(stderr, "interrupted: nothing is left behind, no results are kept\n");
+        return kInterrupted;
+    }
 }
 
 }  // namespace

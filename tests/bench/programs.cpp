@@ -67,6 +67,7 @@ class Runner {
 
     // Thawed, for so long.
     void run(nanoseconds duration) {
+        stop_if_interrupted();
         freeze(false);
         std::this_thread::sleep_for(duration);
         freeze(true);
@@ -74,6 +75,7 @@ class Runner {
     }
 
     Sample measure(milliseconds duration) {
+        stop_if_interrupted();
         freeze(false);
         std::this_thread::sleep_for(kThaw);
         const std::uint64_t done = load_.progress ? load_.progress() : 0;
@@ -223,6 +225,7 @@ class ProgramContest {
         try {
             action();
         } catch (const std::exception& error) {
+            stop_if_interrupted();
             row_.failures[way] = error.what();
         }
     }

@@ -142,6 +142,7 @@ class Growth {
         std::uint64_t longest = 0;
         std::uint32_t pairs = 0;
         while (pairs < crowd.size() && Clock::now() - begin < patience) {
+            stop_if_interrupted();
             crowd.converse();
             std::this_thread::sleep_for(milliseconds(50));
             const Dict status = daemon_.status();
@@ -156,6 +157,7 @@ class Growth {
         std::vector<double> values;
         for (int i = 0; i < (session_.is_quick() ? 2 : 5); ++i)
             values.push_back(action());
+        stop_if_interrupted();
         return values;
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "session.hpp"
 
+#include <csignal>
 #include <cstdio>
 #include <utility>
 
@@ -12,7 +13,21 @@ namespace {
 constexpr unsigned kTurns = 7, kFineTurns = 30, kQuickTurns = 3;
 constexpr std::chrono::milliseconds kSample{200}, kQuickSample{50};
 
+volatile std::sig_atomic_t is_interrupted = 0;
+
 }  // namespace
+
+void watch_for_interrupts() {
+    struct sigaction act {};
+    act.sa_handler = [](int) { is_interrupted = 1; };
+    for (const int signal : {SIGINT, SIGTERM})
+        ::sigaction(signal, &act, nullptr);
+}
+
+void stop_if_interrupted() {
+    if (is_interrupted != 0)
+        throw Interrupted();
+}
 
 unsigned Session::turns(Precision precision) const {
     if (repeat_ != 0)

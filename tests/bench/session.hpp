@@ -11,6 +11,11 @@
 
 namespace sockaccel::bench {
 
+// SIGINT or SIGTERM has come: everything goes that was made. No failure of what is measured.
+struct Interrupted {};
+void watch_for_interrupts();
+void stop_if_interrupted();
+
 // What is compared by less than 3 % takes more turns.
 enum class Precision { usual, fine };
 

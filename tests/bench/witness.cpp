@@ -46,6 +46,7 @@ void measure_witness(Session& session) {
         const Case what{Pattern::request_response, 64};
         const auto measure = [&](const std::string& policy) {
             return [&, policy] {
+                stop_if_interrupted();
                 put_in_force(daemon, policy);
                 return run_warm(station, 0, what, session.sample());
             };
