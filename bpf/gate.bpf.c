@@ -530,17 +530,11 @@ static __always_inline int pass(struct sk_msg_md *msg, bool typed)
 	return SK_PASS;
 }
 
+/* This file is compiled twice: see bpf/meson.build. */
 SEC("sk_msg")
 int sa_gate(struct sk_msg_md *msg)
 {
-	return pass(msg, true);
-}
-
-/* For kernels without bpf_rdonly_cast(). */
-SEC("sk_msg")
-int sa_gate_copying(struct sk_msg_md *msg)
-{
-	return pass(msg, false);
+	return pass(msg, SA_TYPED_POINTERS);
 }
 
 SEC("sk_msg")

@@ -15,8 +15,10 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
+#include <new>
 #include <set>
 #include <stdexcept>
 #include <string_view>
@@ -30,6 +32,7 @@
 #include "predecessor.hpp"
 #include "sockaccel.h"
 #include "sockaccel.skel.h"
+#include "sockaccel_copying.skel.h"
 #include "witness.hpp"
 
 namespace sockaccel {
@@ -72,19 +75,14 @@ Skeleton open_object() {
         throw Unsupported(text);
     }
     libbpf_messages.clear();
-    Skeleton skeleton(sockaccel_bpf__open());
-    if (!skeleton)
+    Skeleton skeleton(static_cast<sockaccel_bpf*>(std::calloc(1, sizeof(sockaccel_bpf))));
+    if (!skeleton || sockaccel_bpf__create_skeleton(skeleton.get()) != 0)
+        throw std::bad_alloc();
+    if (!kernel_has_function("bpf_rdonly_cast"))
+        skeleton->skeleton->data = sockaccel_copying_bpf__elf_bytes(&skeleton->skeleton->data_sz);
+    if (bpf_object__open_skeleton(skeleton->skeleton, nullptr) != 0)
         throw Unsupported("cannot open the embedded BPF object: " + libbpf_messages);
-    const bool has_typed_pointers = kernel_has_function("bpf_rdonly_cast");
-    bpf_program__set_autoload(skeleton->progs.sa_gate, has_typed_pointers);
-    bpf_program__set_autoload(skeleton->progs.sa_gate_copying, !has_typed_pointers);
     return skeleton;
-}
-
-// That of the two which this kernel takes.
-const bpf_program* gate_of(const sockaccel_bpf& skeleton) {
-    return bpf_program__autoload(skeleton.progs.sa_gate) ? skeleton.progs.sa_gate
-                                                         : skeleton.progs.sa_gate_copying;
 }
 
 void set_sizes(const sockaccel_bpf& skeleton, std::uint32_t connections) {
@@ -510,7 +508,7 @@ BpfDatapath::State::State(const Limits& limits, std::filesystem::path cgroup_roo
     const auto& programs = skeleton->progs;
 
     const __u32 slot = 0;  // SA_PROGRAM_GATE; for connections that there are it changes in one step
-    const int gate = bpf_program__fd(gate_of(*skeleton));
+    const int gate = bpf_program__fd(skeleton->progs.sa_gate);
     check(bpf_map__update_elem(maps.programs, &slot, sizeof slot, &gate, sizeof gate, BPF_ANY),
           "put the gate into its program array");
     check(bpf_prog_attach(bpf_program__fd(programs.sa_stub), bpf_map__fd(maps.sockets),
@@ -1163,8 +1161,7 @@ std::vector<std::string> BpfDatapath::foreign(const PathOfCgroup& path_of) {
     // Sockets may keep the stub of a daemon before this one, and the kernel its gate for a moment.
     const auto is_of_predecessor = [this](std::string_view name) {
         return name == bpf_program__name(state_->skeleton->progs.sa_stub) ||
-               name == bpf_program__name(state_->skeleton->progs.sa_gate) ||
-               name == bpf_program__name(state_->skeleton->progs.sa_gate_copying);
+               name == bpf_program__name(state_->skeleton->progs.sa_gate);
     };
     for (const auto& [id, program] : others)
         if (program.type == BPF_PROG_TYPE_SK_MSG && !is_of_predecessor(program.name))
