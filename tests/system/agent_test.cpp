@@ -100,7 +100,7 @@ int reload_on_request() {
         sd_bus_set_method_call_timeout(bus, 60'000'000) < 0)
         return 1;
     const auto reload = [bus] {
-        sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus_error error{};
         const int result =
             sd_bus_call_method(bus, "org.sockaccel1", "/org/sockaccel1", "org.sockaccel1.Manager",
                                "Reload", &error, nullptr, nullptr);
