@@ -151,7 +151,9 @@ TEST_F(Handover, NothingOfTheDaemonBeforeStaysButTheStub) {
     const BpfObjects second = BpfObjects::held_by(daemon_->pid());
     for (const std::uint32_t id : attached)
         EXPECT_EQ(second.programs.count(id), 1U) << "the program is the old one";
-    EXPECT_EQ(daemon_->output().find("program of others"), std::string::npos);
+    // The self-test of a daemon elsewhere on the host may show up, the predecessor's may not.
+    for (const char* name : {"(sa_stub", "(sa_gate"})
+        EXPECT_EQ(daemon_->output().find(name), std::string::npos) << daemon_->output();
     pairs_.clear();
     EXPECT_EQ(stop_daemon(), 0);
     EXPECT_EQ(service_manager_->names(), Names{});
