@@ -13,12 +13,16 @@
  * with, so the gate itself is behind a PROG_ARRAY: the kernel clears that when the daemon is gone,
  * and from then on all is TCP.
  *
- * There are two gates, which do the same: one has the other end's address made a typed pointer,
- * whose fields are plain loads; where the kernel cannot do that, the other one copies each field by
- * a helper's call, which takes about 0.3 us more for a message.
+ * This file is compiled twice (bpf/meson.build). With SA_TYPED_POINTERS the other end's address is
+ * made a typed pointer, whose fields are plain loads; for kernels that cannot do that, each field
+ * is copied by a helper's call, which takes about 0.3 us more for a message.
  */
 #include "memory.h"
 #include "socket.h"
+
+/* Of what belongs to the other end. */
+#define PEER_FIELD(pointer, field)    FIELD(SA_TYPED_POINTERS, pointer, field)
+#define PEER_BITFIELD(pointer, field) BITFIELD(SA_TYPED_POINTERS, pointer, field)
 
 struct verdict {
 	struct sa_end *end;
@@ -56,10 +60,10 @@ static __always_inline __u32 own_obstacle(struct tcp_sock *own)
 
 /* Of all TCP sockets together. By the socket, as not every kernel tells the address of the
  * variable. */
-static __always_inline bool is_tcp_memory_short(struct sock *sk, bool typed)
+static __always_inline bool is_tcp_memory_short(struct sock *sk)
 {
-	struct proto *protocol = FIELD(typed, sk, __sk_common.skc_prot);
-	unsigned long *since = FIELD(typed, protocol, memory_pressure);
+	struct proto *protocol = PEER_FIELD(sk, __sk_common.skc_prot);
+	unsigned long *since = PEER_FIELD(protocol, memory_pressure);
 	unsigned long pressure = 0;
 
 	if (since)
@@ -74,20 +78,20 @@ static __always_inline bool is_tcp_memory_short(struct sock *sk, bool typed)
  * by the sender, not in softirq). So it must not come to that, and the kernel's own signs of
  * pressure come only afterwards.
  */
-static __always_inline bool is_cgroup_memory_short(struct sock *peer, __u32 size, bool typed)
+static __always_inline bool is_cgroup_memory_short(struct sock *peer, __u32 size)
 {
-	struct mem_cgroup *memcg = FIELD(typed, peer, sk_memcg);
+	struct mem_cgroup *memcg = PEER_FIELD(peer, sk_memcg);
 	__u64 counter;
 
 	if (!memcg)
 		return false;
-	if (bpf_core_field_exists(memcg->tcpmem_pressure) && FIELD(typed, memcg, tcpmem_pressure))
+	if (bpf_core_field_exists(memcg->tcpmem_pressure) && PEER_FIELD(memcg, tcpmem_pressure))
 		return true;
 	/* Until when, in jiffies: mem_cgroup_under_socket_pressure(). */
 	if (bpf_core_field_exists(memcg->socket_pressure) &&
-	    (__s64)(bpf_jiffies64() - FIELD(typed, memcg, socket_pressure)) < 0)
+	    (__s64)(bpf_jiffies64() - PEER_FIELD(memcg, socket_pressure)) < 0)
 		return true;
-	if (FIELD(typed, peer, sk_forward_alloc) >= (int)size)
+	if (PEER_FIELD(peer, sk_forward_alloc) >= (int)size)
 		return false; /* charged already */
 	/* Once more, as a number. */
 	memcg = BPF_CORE_READ(peer, sk_memcg);
@@ -98,29 +102,29 @@ static __always_inline bool is_cgroup_memory_short(struct sock *peer, __u32 size
 	return !has_pages(counter, size / SA_PAGE_BYTES + SA_SPARE_PAGES);
 }
 
-static __always_inline __u32 peer_obstacle(struct tcp_sock *peer, bool typed)
+static __always_inline __u32 peer_obstacle(struct tcp_sock *peer)
 {
 	struct sock *sk = &peer->inet_conn.icsk_inet.sk;
 	struct socket *socket;
 	struct file *file;
 	__u32 reason;
 
-	if (!IN_STATES(FIELD(typed, sk, __sk_common.skc_state), 1u << BPF_TCP_ESTABLISHED |
-									1u << BPF_TCP_FIN_WAIT1 |
-									1u << BPF_TCP_FIN_WAIT2))
+	if (!IN_STATES(PEER_FIELD(sk, __sk_common.skc_state), 1u << BPF_TCP_ESTABLISHED |
+								      1u << BPF_TCP_FIN_WAIT1 |
+								      1u << BPF_TCP_FIN_WAIT2))
 		return SA_REASON_STATE;
-	if (FIELD(typed, sk, sk_shutdown) & RCV_SHUTDOWN)
+	if (PEER_FIELD(sk, sk_shutdown) & RCV_SHUTDOWN)
 		return SA_REASON_SHUTDOWN;
-	if (FIELD(typed, peer, inet_conn.icsk_ulp_ops))
+	if (PEER_FIELD(peer, inet_conn.icsk_ulp_ops))
 		return SA_REASON_ULP;
-	reason = obstacle_of_options(peer, typed);
+	reason = obstacle_of_options(peer, SA_TYPED_POINTERS);
 	if (reason)
 		return reason;
-	socket = FIELD(typed, sk, sk_socket);
-	file = FIELD(typed, socket, file);
+	socket = PEER_FIELD(sk, sk_socket);
+	file = PEER_FIELD(socket, file);
 	if (!file)
 		return SA_REASON_PEER_GONE;
-	if (!(FIELD(typed, file, f_flags) & O_NONBLOCK))
+	if (!(PEER_FIELD(file, f_flags) & O_NONBLOCK))
 		return SA_REASON_BLOCKING;
 	return SA_REASON_NONE;
 }
@@ -184,24 +188,23 @@ static __always_inline bool charge(struct sa_side *side, __u64 needed)
  * (tcp_clamp_window). Of one that it has set, what is redirected leaves room for all that TCP may
  * send, and for a quarter of that in headers.
  */
-static __always_inline __u64 queue_limit(const struct verdict *v, bool typed)
+static __always_inline __u64 queue_limit(const struct verdict *v)
 {
 	struct sa_rule *rule = &control.rules[v->pair->rule & (SA_MAX_RULES - 1)];
 	struct tcp_sock *peer = v->peer;
 	struct sock *sk = &peer->inet_conn.icsk_inet.sk;
 	__u64 window, buffer;
 
-	if (!(BITFIELD(typed, sk, sk_userlocks) & SOCK_RCVBUF_LOCK))
+	if (!(PEER_BITFIELD(sk, sk_userlocks) & SOCK_RCVBUF_LOCK))
 		return rule->queue_bytes;
-	window = FIELD(typed, peer, rcv_wup) + FIELD(typed, peer, rcv_wnd) -
-		 FIELD(typed, peer, rcv_nxt);
+	window = PEER_FIELD(peer, rcv_wup) + PEER_FIELD(peer, rcv_wnd) - PEER_FIELD(peer, rcv_nxt);
 	window += window / 4;
-	buffer = (__u32)FIELD(typed, sk, sk_rcvbuf);
+	buffer = (__u32)PEER_FIELD(sk, sk_rcvbuf);
 	buffer = buffer > window ? buffer - window : 0;
 	return buffer < rule->queue_bytes ? buffer : rule->queue_bytes;
 }
 
-static __always_inline __u32 room(struct verdict *v, bool typed)
+static __always_inline __u32 room(struct verdict *v)
 {
 	struct sock *peer = &v->peer->inet_conn.icsk_inet.sk;
 	__u32 waiting;
@@ -209,11 +212,11 @@ static __always_inline __u32 room(struct verdict *v, bool typed)
 	waiting = waiting_messages(v->end, v->queued);
 	if (waiting >= SA_MAX_MESSAGES)
 		return SA_REASON_MESSAGES;
-	if (is_tcp_memory_short(peer, typed)) {
+	if (is_tcp_memory_short(peer)) {
 		note_limit(SA_LIMIT_TCP_MEMORY);
 		return SA_REASON_PRESSURE;
 	}
-	if (is_cgroup_memory_short(peer, v->size, typed)) {
+	if (is_cgroup_memory_short(peer, v->size)) {
 		note_limit(SA_LIMIT_CGROUP_MEMORY);
 		return SA_REASON_PRESSURE;
 	}
@@ -240,42 +243,34 @@ static __always_inline bool is_conntrack_due(struct sa_pair *pair)
 	return true;
 }
 
-static __always_inline __u32 look_at_reader(struct verdict *v, bool typed)
+static __always_inline __u32 look_at_reader(struct verdict *v)
 {
 	struct sock *sk = &v->peer->inet_conn.icsk_inet.sk;
 
-	if (v->own->write_seq != FIELD(typed, v->peer, copied_seq))
+	if (v->own->write_seq != PEER_FIELD(v->peer, copied_seq))
 		return SA_REASON_ORDER;
-	v->queued = (__u32)FIELD(typed, sk, sk_backlog.rmem_alloc.counter);
+	v->queued = (__u32)PEER_FIELD(sk, sk_backlog.rmem_alloc.counter);
 	return v->queued + v->size > v->limit ? SA_REASON_QUEUE : SA_REASON_NONE;
 }
 
-static __always_inline long wait_round(struct verdict *v, bool typed)
+static long wait_round(__u32 round, void *context)
 {
-	v->reason = look_at_reader(v, typed);
+	struct verdict *v = context;
+
+	v->reason = look_at_reader(v);
 	return !v->reason || bpf_ktime_get_ns() > v->wait_until_ns;
 }
 
-static long wait_round_typed(__u32 round, void *context)
-{
-	return wait_round(context, true);
-}
-
-static long wait_round_copying(__u32 round, void *context)
-{
-	return wait_round(context, false);
-}
-
 /* Can a reader who is at it be through in a moment? */
-static __always_inline bool is_wait_promising(const struct verdict *v, bool typed)
+static __always_inline bool is_wait_promising(const struct verdict *v)
 {
 	struct sock *sk = &v->peer->inet_conn.icsk_inet.sk;
-	__u32 unread = v->own->write_seq - FIELD(typed, v->peer, copied_seq);
+	__u32 unread = v->own->write_seq - PEER_FIELD(v->peer, copied_seq);
 
 	if (v->size < SA_WAIT_LEAST || v->size > SA_WAIT_BYTES)
 		return false;
 	return v->reason == SA_REASON_QUEUE ||
-	       unread + (__u32)FIELD(typed, sk, sk_backlog.rmem_alloc.counter) <= SA_WAIT_BYTES;
+	       unread + (__u32)PEER_FIELD(sk, sk_backlog.rmem_alloc.counter) <= SA_WAIT_BYTES;
 }
 
 /*
@@ -299,18 +294,18 @@ static __always_inline __u32 kept_back(const struct verdict *v)
  * take over for long: until all is read. So the gate waits a moment. Where the reader does not run
  * meanwhile, as on the same CPU, that is in vain, and is tried ever more rarely.
  */
-static __always_inline __u32 wait_for_reader(struct verdict *v, bool typed)
+static __always_inline __u32 wait_for_reader(struct verdict *v)
 {
 	struct sa_end *end = v->end;
 
-	v->reason = look_at_reader(v, typed);
+	v->reason = look_at_reader(v);
 	if (!v->reason)
 		return SA_REASON_NONE;
 	if (end->wait_after) {
 		end->wait_after--;
 		return v->reason;
 	}
-	if (!is_wait_promising(v, typed))
+	if (!is_wait_promising(v))
 		return v->reason;
 	if (v->reason == SA_REASON_ORDER) {
 		__u32 bytes = kept_back(v);
@@ -321,7 +316,7 @@ static __always_inline __u32 wait_for_reader(struct verdict *v, bool typed)
 			return v->reason;
 	}
 	v->wait_until_ns = bpf_ktime_get_ns() + SA_WAIT_NS;
-	bpf_loop(SA_WAIT_ROUNDS, typed ? wait_round_typed : wait_round_copying, v, 0);
+	bpf_loop(SA_WAIT_ROUNDS, wait_round, v, 0);
 	if (!v->reason) {
 		end->waits_failed = 0;
 		return SA_REASON_NONE;
@@ -332,25 +327,25 @@ static __always_inline __u32 wait_for_reader(struct verdict *v, bool typed)
 	return v->reason;
 }
 
-static __always_inline struct tcp_sock *peer_of(const struct sa_side *side, bool typed)
+static __always_inline struct tcp_sock *peer_of(const struct sa_side *side)
 {
 	struct tcp_sock *peer = (struct tcp_sock *)side->sk;
 
-	return typed ? bpf_rdonly_cast(peer, bpf_core_type_id_kernel(struct tcp_sock)) : peer;
+	return SA_TYPED_POINTERS ? bpf_rdonly_cast(peer, bpf_core_type_id_kernel(struct tcp_sock))
+				 : peer;
 }
 
-static __always_inline __u32 obstacle(struct verdict *v, bool typed)
+static __always_inline __u32 obstacle(struct verdict *v)
 {
 	struct sa_side *side = &v->pair->side[!(v->end->role & 1)];
-	struct tcp_sock *peer = peer_of(side, typed);
+	struct tcp_sock *peer = peer_of(side);
 	struct sock *sk = &peer->inet_conn.icsk_inet.sk;
 	__u32 state = *(volatile __u32 *)&v->pair->state;
 	__u32 reason;
 
 	if (state != SA_LIVE && state != SA_LEAVING && state != SA_DRAINING)
 		return SA_REASON_PEER_GONE;
-	if (!side->cookie ||
-	    (__u64)FIELD(typed, sk, __sk_common.skc_cookie.counter) != side->cookie)
+	if (!side->cookie || (__u64)PEER_FIELD(sk, __sk_common.skc_cookie.counter) != side->cookie)
 		return SA_REASON_PEER_GONE;
 	v->peer = peer;
 	/* TCP takes over at an empty queue if that can be, where its first segment wakes the
@@ -360,17 +355,17 @@ static __always_inline __u32 obstacle(struct verdict *v, bool typed)
 	reason = is_paused(v->pair->rule) ? SA_REASON_PAUSED : own_obstacle(v->own);
 	if (reason)
 		return reason;
-	reason = peer_obstacle(peer, typed);
+	reason = peer_obstacle(peer);
 	if (reason)
 		return reason;
-	v->limit = queue_limit(v, typed);
-	reason = wait_for_reader(v, typed);
+	v->limit = queue_limit(v);
+	reason = wait_for_reader(v);
 	if (reason)
 		return reason;
 	v->is_queue_empty = !v->queued;
 	if (v->is_queue_empty && is_conntrack_due(v->pair))
 		return SA_REASON_CONNTRACK;
-	return room(v, typed);
+	return room(v);
 }
 
 static __always_inline void wish_out(struct sa_pair *pair, __u32 reason)
@@ -489,7 +484,8 @@ static __always_inline void count(struct verdict *v, __u32 reason)
 		judge(end, v->pair);
 }
 
-static __always_inline int pass(struct sk_msg_md *msg, bool typed)
+SEC("sk_msg")
+int sa_gate(struct sk_msg_md *msg)
 {
 	struct bpf_sock *sk = msg->sk;
 	struct verdict v = {};
@@ -510,7 +506,7 @@ static __always_inline int pass(struct sk_msg_md *msg, bool typed)
 		try_out(&v);
 		return SK_PASS; /* not enrolled yet: not counted either */
 	}
-	reason = obstacle(&v, typed);
+	reason = obstacle(&v);
 	if (!reason) {
 		key = v.pair->side[!(v.end->role & 1)].cookie;
 		if (bpf_msg_redirect_hash(msg, &sockets, &key, BPF_F_INGRESS) != SK_PASS)
@@ -522,19 +518,12 @@ static __always_inline int pass(struct sk_msg_md *msg, bool typed)
 		v.pair->side[!(v.end->role & 1)].meeting = SA_NO_MEETING; /* all TCP data is read */
 	if (reason && SA_IS_LASTING(reason))
 		wish_out(v.pair, reason);
-	if (v.first_bytes && reason) {
+	if (v.first_bytes) {
 		bpf_msg_apply_bytes(msg, v.first_bytes);
 		v.size = v.first_bytes;
 	}
 	count(&v, reason);
 	return SK_PASS;
-}
-
-/* This file is compiled twice: see bpf/meson.build. */
-SEC("sk_msg")
-int sa_gate(struct sk_msg_md *msg)
-{
-	return pass(msg, SA_TYPED_POINTERS);
 }
 
 SEC("sk_msg")
