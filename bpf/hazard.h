@@ -31,17 +31,24 @@ static __always_inline __u16 server_port(const struct sa_end *end)
 	return end->role == SA_CLIENT ? end->claim.tuple.remote_port : end->claim.tuple.local_port;
 }
 
+static __always_inline struct sa_proof *known_proof_of(__u32 rule, __u64 cgroup, __u16 port)
+{
+	struct sa_proof_key key = {.cgroup = cgroup, .rule = rule, .port = port};
+
+	return bpf_map_lookup_elem(&proofs, &key);
+}
+
 /* Begins with the first look at it. */
 static __always_inline struct sa_proof *proof_of(__u32 rule, __u64 cgroup, __u16 port, __u64 now)
 {
 	struct sa_proof_key key = {.cgroup = cgroup, .rule = rule, .port = port};
-	struct sa_proof *proof = bpf_map_lookup_elem(&proofs, &key);
+	struct sa_proof *proof = known_proof_of(rule, cgroup, port);
 	struct sa_proof fresh = {.first_seen_ns = now};
 
 	if (proof)
 		return proof;
 	bpf_map_update_elem(&proofs, &key, &fresh, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&proofs, &key);
+	return known_proof_of(rule, cgroup, port);
 }
 
 /* What the end was seen to do stays with its (rule, cgroup, port). */

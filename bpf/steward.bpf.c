@@ -132,28 +132,38 @@ static __always_inline bool can_be_woken(__u64 address)
 	return BPF_CORE_READ(tp, bpf_sock_ops_cb_flags) & BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG;
 }
 
-static __always_inline struct sa_proof *known_proof_of(__u32 rule, __u64 cgroup, __u16 port)
+/* Of one end, with the server's port as it sees it. */
+static __always_inline struct sa_proof *known_proof_at(const struct sa_half *half, __u32 role)
 {
-	struct sa_proof_key key = {.cgroup = cgroup, .rule = rule, .port = port};
+	const struct sa_claim *claim = &half->claim[role & 1];
 
-	return bpf_map_lookup_elem(&proofs, &key);
+	return known_proof_of(half->rule, claim->cgroup,
+			      role == SA_CLIENT ? claim->tuple.remote_port
+						: claim->tuple.local_port);
 }
 
-/* Was a one-way stream tried here lately, and had small writes? */
-static __always_inline bool is_vain_at(const struct sa_half *half, __u32 role, __u16 port)
+/* Was a one-way stream tried at one of these ends lately, and had small writes? */
+static __always_inline bool is_vain(const struct sa_half *half)
 {
-	struct sa_proof *proof = known_proof_of(half->rule, half->claim[role & 1].cgroup, port);
+	__u64 now = bpf_ktime_get_ns();
 
-	return proof && proof->vain_ns && bpf_ktime_get_ns() - proof->vain_ns < SA_VAIN_NS;
+	for (int role = 0; role < 2; role++) {
+		struct sa_proof *proof = known_proof_at(half, role);
+
+		if (proof && proof->vain_ns && now - proof->vain_ns < SA_VAIN_NS)
+			return true;
+	}
+	return false;
 }
 
-static __always_inline void note_vain_at(const struct sa_half *half, __u32 role, __u16 port,
-					 __u64 now)
+static __always_inline void note_vain(const struct sa_half *half, __u64 now)
 {
-	struct sa_proof *proof = known_proof_of(half->rule, half->claim[role & 1].cgroup, port);
+	for (int role = 0; role < 2; role++) {
+		struct sa_proof *proof = known_proof_at(half, role);
 
-	if (proof)
-		proof->vain_ns = now;
+		if (proof)
+			proof->vain_ns = now;
+	}
 }
 
 /*
@@ -191,10 +201,7 @@ static __always_inline __u32 pattern(struct sa_half *half)
 		return SA_REASON_NONE;
 	if (sent < (__u64)more * SA_LARGE_WRITE && sent < 4 << 20)
 		return SA_REASON_PATTERN;
-	return is_vain_at(half, SA_CLIENT, half->claim[SA_CLIENT].tuple.remote_port) ||
-			       is_vain_at(half, SA_SERVER, half->claim[SA_SERVER].tuple.local_port)
-		       ? SA_REASON_PATTERN
-		       : SA_REASON_NONE;
+	return is_vain(half) ? SA_REASON_PATTERN : SA_REASON_NONE;
 }
 
 /* (rule, cgroup, port) has to be watched for the rule's prove time first, at both ends. */
@@ -225,12 +232,15 @@ static __always_inline __u32 hazard_of(const struct sa_end *end, __u32 rule)
 
 static __always_inline __u32 hazard_of_pair(const struct sa_half *half)
 {
-	const struct sa_claim *client = &half->claim[SA_CLIENT], *server = &half->claim[SA_SERVER];
+	__u32 hazards = 0;
 
-	return reason_of_hazards(
-		hazards_at(half->rule, client->cgroup, client->tuple.remote_port) |
-			hazards_at(half->rule, server->cgroup, server->tuple.local_port),
-		half->rule);
+	for (int role = 0; role < 2; role++) {
+		struct sa_proof *proof = known_proof_at(half, role);
+
+		if (proof)
+			hazards |= proof->hazards;
+	}
+	return reason_of_hazards(hazards, half->rule);
 }
 
 /* What would stand against it, if the rule did more than observe. */
@@ -765,12 +775,6 @@ static __always_inline void take_out(struct sa_pair *pair)
 
 		bpf_map_delete_elem(&sockets, &key);
 	}
-}
-
-static __always_inline void note_vain(const struct sa_half *half, __u64 now)
-{
-	note_vain_at(half, SA_CLIENT, half->claim[SA_CLIENT].tuple.remote_port, now);
-	note_vain_at(half, SA_SERVER, half->claim[SA_SERVER].tuple.local_port, now);
 }
 
 /* Nothing was redirected yet: both may simply go. Their half says why, and when to look again. */
