@@ -508,7 +508,7 @@ BpfDatapath::State::State(const Limits& limits, std::filesystem::path cgroup_roo
     const auto& programs = skeleton->progs;
 
     const __u32 slot = 0;  // SA_PROGRAM_GATE; for connections that there are it changes in one step
-    const int gate = bpf_program__fd(skeleton->progs.sa_gate);
+    const int gate = bpf_program__fd(programs.sa_gate);
     check(bpf_map__update_elem(maps.programs, &slot, sizeof slot, &gate, sizeof gate, BPF_ANY),
           "put the gate into its program array");
     check(bpf_prog_attach(bpf_program__fd(programs.sa_stub), bpf_map__fd(maps.sockets),
@@ -1068,8 +1068,6 @@ std::map<std::uint32_t, sa_program> BpfDatapath::State::programs_of_others() con
     std::set<std::uint32_t> own;
     bpf_program* program = nullptr;
     while ((program = bpf_object__next_program(skeleton->obj, program)) != nullptr) {
-        if (!bpf_program__autoload(program))
-            continue;
         bpf_prog_info info{};
         std::uint32_t size = sizeof info;
         check(bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size),
