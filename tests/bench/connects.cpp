@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Connections that carry one request: what it costs to be looked at by a rule, or to be of a cgroup
 // that a rule selects.
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <array>
-#include <csignal>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -16,6 +11,7 @@
 
 #include "event_loop.hpp"
 #include "fd.hpp"
+#include "loopback.hpp"
 #include "measures.hpp"
 
 namespace sockaccel::bench {
@@ -27,14 +23,6 @@ using std::chrono::nanoseconds;
 constexpr std::size_t kMessage = 64;
 constexpr std::uint16_t kCoveredPort = kUncoveredPort + 1;
 
-sockaddr_in address_of(std::uint16_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return address;
-}
-
 Fd tcp_socket() {
     return Fd(check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "make a socket"));
 }
@@ -43,7 +31,7 @@ Fd listen_at(std::uint16_t port) {
     Fd socket = tcp_socket();
     const int on = 1;
     ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    const sockaddr_in address = address_of(port);
+    const sockaddr_in address = test::loopback(port);
     check(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
           "bind to port " + std::to_string(port));
     check(::listen(socket.get(), 1024), "listen");
@@ -62,7 +50,7 @@ void serve_one(const Fd& listener) {
 
 void ask_one(std::uint16_t port) {
     const Fd socket = tcp_socket();
-    const sockaddr_in address = address_of(port);
+    const sockaddr_in address = test::loopback(port);
     check(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
           "connect");
     std::array<char, kMessage> message{};
@@ -82,16 +70,14 @@ class Visitors {
               "make a channel");
         channel_ = Fd(fds[0]);
         const Fd far(fds[1]);
-        server_ = start(cgroup, [&] { be_server(port, far.get()); });
+        server_ = start_in(cgroup, "connects", [&] { be_server(port, far.get()); });
         char is_up = 0;
         check(static_cast<int>(::recv(channel_.get(), &is_up, 1, 0)), "wait for the server");
-        client_ = start(cgroup, [&] { be_client(port, far.get()); });
+        client_ = start_in(cgroup, "connects", [&] { be_client(port, far.get()); });
     }
     ~Visitors() {
-        for (const pid_t pid : {client_, server_}) {
-            ::kill(pid, SIGKILL);
-            ::waitpid(pid, nullptr, 0);
-        }
+        for (const pid_t pid : {client_, server_})
+            end_process(pid);
     }
     Visitors(const Visitors&) = delete;
     Visitors& operator=(const Visitors&) = delete;
@@ -108,24 +94,6 @@ class Visitors {
     }
 
   private:
-    template <typename Role>
-    static pid_t start(const test::TestCgroup& cgroup, Role role) {
-        const pid_t parent = ::getpid();
-        const pid_t pid = check(::fork(), "make a process");
-        if (pid != 0)
-            return pid;
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (::getppid() == parent) {
-            try {
-                move_to(cgroup, ::getpid());
-                role();
-            } catch (const std::exception& error) {
-                std::fprintf(stderr, "connects: %s\n", error.what());
-            }
-        }
-        ::_exit(1);
-    }
-
     [[noreturn]] static void be_server(std::uint16_t port, int channel) {
         const Fd listener = listen_at(port);
         check(static_cast<int>(::send(channel, "", 1, MSG_NOSIGNAL)), "say so");

@@ -1,24 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "crowd.hpp"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <array>
-#include <csignal>
-#include <cstdio>
-#include <exception>
 #include <stdexcept>
 #include <string>
 
 #include "fd.hpp"
+#include "loopback.hpp"
 #include "rig.hpp"
 
 namespace sockaccel::bench {
@@ -52,9 +46,7 @@ void raise_limit() {
 std::vector<Pair> connect(std::size_t count) {
     raise_limit();
     const Fd listener(check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "make a socket"));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    sockaddr_in address = test::loopback();
     socklen_t length = sizeof address;
     auto* const generic = reinterpret_cast<sockaddr*>(&address);
     check(::bind(listener.get(), generic, length), "bind");
@@ -81,8 +73,7 @@ void pass_byte(const Fd& from, const Fd& to) {
             throw std::runtime_error("a byte does not arrive");
 }
 
-void be_crowd(const test::TestCgroup& cgroup, std::size_t count, int channel) {
-    move_to(cgroup, ::getpid());
+void be_crowd(std::size_t count, int channel) {
     const std::vector<Pair> pairs = connect(count);
     Range range;
     while (::send(channel, "", 1, MSG_NOSIGNAL) == 1 &&
@@ -110,26 +101,14 @@ class Crowd::Member {
               "make a channel");
         channel_ = Fd(fds[0]);
         Fd far(fds[1]);
-        const pid_t parent = ::getpid();
-        pid_ = check(::fork(), "make a process");
-        if (pid_ == 0) {
-            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        pid_ = start_in(cgroup, "many connections", [&] {
             channel_ = {};
-            try {
-                if (::getppid() == parent)
-                    be_crowd(cgroup, count, far.get());
-            } catch (const std::exception& error) {
-                std::fprintf(stderr, "many connections: %s\n", error.what());
-            }
-            ::_exit(1);
-        }
+            be_crowd(count, far.get());
+        });
         far = {};
         await(channel_.get());
     }
-    ~Member() {
-        ::kill(pid_, SIGKILL);
-        ::waitpid(pid_, nullptr, 0);
-    }
+    ~Member() { end_process(pid_); }
     Member(const Member&) = delete;
     Member& operator=(const Member&) = delete;
 

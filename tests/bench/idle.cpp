@@ -22,12 +22,7 @@ constexpr seconds kStewardPatience{60};  // until it has put all of them aside
 constexpr double kQuiet = 1e-3;          // CPU time in a second
 
 double kernel_memory() {
-    std::ifstream file("/proc/meminfo");
-    std::string key, unit;
-    for (double value = 0; file >> key >> value; std::getline(file, unit))
-        if (key == "SUnreclaim:")
-            return value * 1024;
-    return 0;
+    return static_cast<double>(host_memory("SUnreclaim"));
 }
 
 double resident_memory(pid_t pid) {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // iperf3, by what its reader reads. It waits in select(2), on sockets that do not block.
-#include <fstream>
-
 #include "programs.hpp"
 
 namespace sockaccel::bench {
@@ -14,15 +12,6 @@ struct Run {
     std::string name;
     std::vector<std::string> options;
 };
-
-std::uint64_t available_memory() {
-    std::ifstream file("/proc/meminfo");
-    std::string key, unit;
-    for (std::uint64_t value = 0; file >> key >> value; std::getline(file, unit))
-        if (key == "MemAvailable:")
-            return value * 1024;
-    return 0;
-}
 
 // The tutorial's queue grows as long as the writer is faster, so what is written there is bounded.
 Load start_iperf3(const Site& site, const Run& run) {
@@ -59,7 +48,7 @@ void measure_iperf3(Session& session) {
     if (session.is_quick())
         runs = {runs[0], runs[4]};
     std::vector<Way> ways = {Way::plain, Way::accelerated, Way::tutorial};
-    if (available_memory() < kEnoughMemory) {
+    if (host_memory("MemAvailable") < kEnoughMemory) {
         ways.pop_back();
         session.omit("iperf3", "the tutorial's scheme",
                      "its queues have no limit, and less than 8 GiB of memory are available");

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "rig.hpp"
 
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -9,6 +15,7 @@
 
 #include <fmt/format.h>
 
+#include "fd.hpp"
 #include "policy_text.hpp"
 
 namespace sockaccel::bench {
@@ -165,11 +172,42 @@ nanoseconds cpu_of(pid_t pid) {
     return cpu_of_tasks("/proc/" + std::to_string(pid));
 }
 
+std::uint64_t host_memory(const std::string& line) {
+    std::ifstream file("/proc/meminfo");
+    std::string key, unit;
+    for (std::uint64_t value = 0; file >> key >> value; std::getline(file, unit))
+        if (key == line + ":")
+            return value * 1024;
+    return 0;
+}
+
 void move_to(const test::TestCgroup& cgroup, pid_t pid) {
     std::ofstream procs(cgroup.directory() / "cgroup.procs");
     procs << pid << std::flush;
     if (!procs)
         throw std::runtime_error(fmt::format("cannot move process {} to /{}", pid, cgroup.path()));
+}
+
+pid_t start_in(const test::TestCgroup& cgroup, const char* name, const std::function<void()>& act) {
+    const pid_t parent = ::getpid();
+    const pid_t pid = check(::fork(), "make a process");
+    if (pid != 0)
+        return pid;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() == parent) {
+        try {
+            move_to(cgroup, ::getpid());
+            act();
+        } catch (const std::exception& error) {
+            std::fprintf(stderr, "%s: %s\n", name, error.what());
+        }
+    }
+    ::_exit(1);
+}
+
+void end_process(pid_t pid) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
 }
 
 }  // namespace sockaccel::bench

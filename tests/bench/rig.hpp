@@ -63,6 +63,14 @@ class Rig {
 [[nodiscard]] std::chrono::nanoseconds cpu_of(const test::TestCgroup& cgroup);
 [[nodiscard]] std::chrono::nanoseconds cpu_of(pid_t pid);
 
+// A line of /proc/meminfo, in bytes; 0: there is none.
+[[nodiscard]] std::uint64_t host_memory(const std::string& line);
+
 void move_to(const test::TestCgroup& cgroup, pid_t pid);
+// A process of its own in a cgroup that does this, and does not outlive this one. What goes wrong
+// is told on standard error, after `name`.
+[[nodiscard]] pid_t start_in(const test::TestCgroup& cgroup, const char* name,
+                             const std::function<void()>& act);
+void end_process(pid_t pid);
 
 }  // namespace sockaccel::bench

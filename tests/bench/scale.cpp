@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <fstream>
 #include <thread>
 
 #include <fmt/format.h>
@@ -26,15 +25,6 @@ constexpr std::uint64_t kMemoryOfEach = 16384;  // a generous guess, to know whe
 
 double seconds_since(Clock::time_point begin) {
     return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-std::uint64_t available_memory() {
-    std::ifstream file("/proc/meminfo");
-    std::string key, unit;
-    for (std::uint64_t value = 0; file >> key >> value; std::getline(file, unit))
-        if (key == "MemAvailable:")
-            return value * 1024;
-    return 0;
 }
 
 // A socket of the service manager's, that the daemon serves its metrics on.
@@ -177,7 +167,7 @@ void measure_scale(Session& session) {
         counts = {200, 1000};
         rules = {1, 64};
     }
-    if (available_memory() < kMemoryOfEach * counts.back()) {
+    if (host_memory("MemAvailable") < kMemoryOfEach * counts.back()) {
         session.omit("scale", fmt::format("{} connections", counts.back()), "too little memory");
         counts.pop_back();
     }

@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "cgroup_tree.hpp"
+#include "loopback.hpp"
 
 namespace sockaccel::test {
 
@@ -86,9 +87,7 @@ Outcome Nobody::run(const Names& arguments) const {
 Loopback::Loopback(const TestCgroup& cgroup, uid_t client_owner) {
     const Stay stay(cgroup);
     const Fd listener = make_socket();
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    sockaddr_in address = loopback();
     const auto* generic = reinterpret_cast<const sockaddr*>(&address);
     check(bind(listener.get(), generic, sizeof(address)), "bind");
     check(listen(listener.get(), 1), "listen");

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "kernel_test.hpp"
+#include "loopback.hpp"
 
 namespace sockaccel::test {
 namespace {
@@ -38,14 +39,6 @@ void read_to_the_end(End& end) {
         return end.at_eof();
     });
     EXPECT_TRUE(ended) << end.text();
-}
-
-sockaddr_in loopback(std::uint16_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    return address;
 }
 
 void bind_to(const Fd& socket, std::uint16_t port) {

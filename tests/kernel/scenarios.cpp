@@ -24,6 +24,7 @@
 #include <cstring>
 #include <thread>
 
+#include "loopback.hpp"
 #include "wait_until.hpp"
 
 namespace sockaccel::test {
@@ -974,9 +975,7 @@ void disconnect_and_connect_again(Wire& wire) {
     nowhere.sa_family = AF_UNSPEC;
     ::connect(wire.server.fd(), &nowhere, sizeof nowhere);
     Fd listener(check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket"));
-    sockaddr_in name{};
-    name.sin_family = AF_INET;
-    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    sockaddr_in name = loopback();
     socklen_t size = sizeof name;
     check(::bind(listener.get(), reinterpret_cast<sockaddr*>(&name), size), "bind");
     check(::listen(listener.get(), 1), "listen");

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `units` of the policy with the real systemd: what is covered, and what is followed.
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include "cgroup_tree.hpp"
+#include "loopback.hpp"
 #include "system_test.hpp"
 
 namespace sockaccel::test {
@@ -18,10 +17,7 @@ constexpr const char* kSleep = "[Service]\nExecStart=/bin/sleep infinity\n";
 // A connection of `client`'s cgroup to a port of this host, as any program may have it.
 Fd connect_from(const std::string& client, std::uint16_t port) {
     Fd socket = place_of(client).socket(AF_INET);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(port);
+    const sockaddr_in address = loopback(port);
     if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
         errno != EINPROGRESS)
         check(-1, "connect");
