@@ -218,6 +218,7 @@ struct Units::State {
         has_systemd = false;
         queue.clear();
         fresh.clear();
+        idle_sockets.clear();
         bus.reset();  // ends the calls that are under way
         retry.disarm();
     }
@@ -535,9 +536,15 @@ struct Units::State {
             unit.object = object;
             unit.round = round;
             tell();
-        } else if (!has_type(id, "socket")) {
+        } else if (has_type(id, "socket")) {
+            idle_sockets[object] = id;
+        } else {
             return;
         }
+        look_soon_at(id);
+    }
+
+    void look_soon_at(const std::string& id) {
         fresh.insert(id);
         if (fresh.size() == 1)
             fresh_source = loop.defer([this] { look_at_fresh(); });
@@ -552,11 +559,13 @@ struct Units::State {
              [this](sd_bus_message* reply) {
                  if (!reply)
                      return;
-                 for (const Listed& row : read_units(reply))
+                 for (const Listed& row : read_units(reply)) {
+                     idle_sockets.erase(row.object);
                      if (is_wanted(row.id))
                          take(row);
                      else
                          ask_who_is_triggered();
+                 }
              });
     }
 
@@ -571,6 +580,7 @@ struct Units::State {
         const char* text = "";
         check_negative(sd_bus_message_read(signal, "s", &text), "read a unit's name");
         const std::string id = text;
+        std::erase_if(idle_sockets, [&](const auto& it) { return it.second == id; });
         const bool is_named =
             std::any_of(ids.begin(), ids.end(), [&](const auto& it) { return it.second == id; });
         if (!is_named && !is_trigger(id) && units.erase(id) > 0)
@@ -589,6 +599,8 @@ struct Units::State {
         for (const auto& it : units)
             if (it.second.object == object)
                 queue.insert(it.first);
+        if (const auto socket = idle_sockets.find(object); socket != idle_sockets.end())
+            look_soon_at(socket->second);
         if (!queue.empty())
             ask_next();
     }
@@ -686,7 +698,9 @@ struct Units::State {
     std::vector<UnitPattern> names_to_resolve;  // by sync()
     std::set<std::string> queue;                // units to ask about
     std::set<std::string> fresh;                // units that systemd has told of
-    Bus bus;                                    // its end calls back into all of these
+    // By object: loaded, and not seen to listen yet. A unit that one triggers may be ours.
+    std::map<std::string, std::string> idle_sockets;
+    Bus bus;  // its end calls back into all of these
 };
 
 Units::Units(EventLoop& loop, std::function<void()> changed)

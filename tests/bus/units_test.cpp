@@ -87,6 +87,20 @@ TEST_F(UnitsTest, BringTheSocketsThatTriggerThem) {
     EXPECT_TRUE(selects(daemon, "r", {&b_})) << "a connection is what starts the service";
 }
 
+TEST_F(UnitsTest, BringASocketThatIsLoadedSomeTimeBeforeItListens) {
+    Daemon daemon(rule_for("r", "\"a.service\""));
+    FakeSystemd systemd(daemon.bus());
+    EXPECT_TRUE(wait_until([&] { return daemon.manager().Problems().empty(); }));
+    const unsigned before = systemd.calls();
+    systemd.load("a.service", {.triggered_by = {"b.socket"}});
+    systemd.load("b.socket", {});
+    EXPECT_TRUE(wait_until([&] { return systemd.calls() > before; }))
+        << "it is looked at, too early";
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    systemd.run("b.socket", "/" + b_.path());
+    EXPECT_TRUE(selects(daemon, "r", {&b_}));
+}
+
 TEST_F(UnitsTest, AreFollowedAsTheyComeAndGo) {
     Daemon daemon(rule_for("glob", "\"b@*.service\"") + rule_for("name", "\"a.service\""));
     FakeSystemd systemd(daemon.bus());
