@@ -13,7 +13,9 @@ namespace {
 class Lifecycle : public SystemTest {
   protected:
     void shorten_idle_time() {
+        // systemd refuses the sixth start in ten seconds, which the usual idle time never asks for.
         write_drop_in(kService,
+                      "[Unit]\nStartLimitIntervalSec=0\n"
                       "[Service]\nExecStart=\nExecStart=/usr/sbin/sockacceld --idle-timeout 1\n");
     }
 
@@ -100,7 +102,6 @@ TEST_F(Lifecycle, AReloadFindsItWhenThePolicyHasChanged) {
         EXPECT_EQ(get("Rules"), "as 1 \"pair\"\n");
         write_policy("");
         systemctl({"reload", kService});
-        systemctl({"reset-failed", kService});  // five starts in ten seconds are too many
     }
     // Changed while it runs, it waits for the reload.
     systemctl({"restart", kService});
