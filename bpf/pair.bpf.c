@@ -65,7 +65,8 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 
 	cgroup = cgroup_of((struct sock *)tp);
 	read_tuple(ctx, &claimed.tuple);
-	if (!find_rules(&claimed, cgroup, role))
+	if (!find_rules(&claimed, cgroup, role) &&
+	    (claimed.match.generation == generation_now() || !find_rules(&claimed, cgroup, role)))
 		return;
 
 	if (is_own_memory_short()) {
@@ -109,6 +110,7 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 					       BPF_SOCK_OPS_RTT_CB_FLAG |
 					       BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
 	claim(end);
+	__sync_lock_test_and_set(&end->claimed, 1);
 }
 
 /*
@@ -185,8 +187,8 @@ static __always_inline void claim_again(struct bpf_sock *sk, struct sa_end *end)
 		return;
 	if (!bpf_sk_storage_get(&candidates, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE))
 		return;
-	end->half_done = 0;
 	claim(end);
+	end->half_done = 0;
 	control.revisit = 1; /* for the other end, which may have no traffic of its own */
 }
 

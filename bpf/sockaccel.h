@@ -326,8 +326,9 @@ struct sa_end {
 	__u8 strikes;	/* evictions because it did not gain */
 	__u8 half_done; /* since its last claim: what became of its half is known */
 	__u8 observed;	/* its rule observes */
-	__u8 reserved[7];
-	__u32 reason;				     /* enum sa_reason: why not enrolled */
+	__u8 reserved[3];
+	__u32 claimed; /* its first claim is in the table of halves: no pass looks at it before */
+	__u32 reason;  /* enum sa_reason: why not enrolled */
 	__u64 cool_until_ns;			     /* traffic before is not looked at */
 	__u64 redirected_messages, redirected_bytes; /* sent by this end, while enrolled */
 	__u64 tcp_messages, tcp_bytes;

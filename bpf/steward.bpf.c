@@ -587,6 +587,10 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 		bpf_sk_storage_delete(&candidates, sk);
 		return 0;
 	}
+	if (!end->claimed) { /* pair.bpf.c is about to, on another CPU */
+		note_next(now + SA_MS);
+		return 0;
+	}
 	role = end->role & 1;
 	if (end->slot != SA_NO_SLOT) {
 		pair = pair_at(end->slot, end->slot_generation);

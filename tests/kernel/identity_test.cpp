@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -24,6 +25,8 @@
 
 namespace sockaccel::test {
 namespace {
+
+using namespace std::chrono_literals;
 
 void set_tcp_option(int fd, int option, int value) {
     check(::setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value),
@@ -95,6 +98,30 @@ TEST_F(Identity, HoldsWithTcpFastOpen) {
         }
         read_all(pair);
     }
+}
+
+// The daemon looks at an end that comes while it looks: not before the end has said what it is. And
+// a policy that comes in between is not taken for one that does not cover it.
+TEST_F(Identity, HoldsForThoseThatComeDuringAReload) {
+    const Listener listener(route_);
+    std::atomic<bool> is_over = false;
+    std::thread reloads([&] {
+        while (!is_over)
+            daemon_->manager().Reload();
+    });
+    std::uint64_t made = 0;
+    bool all_paired = true;
+    while (made < 6000 && all_paired) {
+        std::vector<TcpPair> pairs;
+        for (int i = 0; i < 200; ++i)
+            pairs.push_back(listener.connect());
+        made += pairs.size();
+        all_paired = wait_until([&] { return counters().at("paired") == made; }, 2s);
+    }
+    is_over = true;
+    reloads.join();
+    EXPECT_EQ(counters().at("paired"), made);
+    EXPECT_EQ(limit_hits().at("halves"), 0U) << "ends were forgotten";
 }
 
 class Tenants : public KernelTest {

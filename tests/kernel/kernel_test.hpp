@@ -67,6 +67,7 @@ class KernelTest : public ::testing::Test {
     [[nodiscard]] Seen look(const TcpPair& pair);
     [[nodiscard]] Counts counters(const std::string& rule = "test");
     [[nodiscard]] Counts status();  // the numbers of it
+    [[nodiscard]] Counts limit_hits() { return daemon_->status().at("limit_hits").get<Counts>(); }
     [[nodiscard]] std::string state_of(const std::string& rule = "test");
 
     // From now on; events() has what came so far.

@@ -55,8 +55,6 @@ std::size_t times_in(const std::string& text, const std::string& part) {
 
 class Limits : public KernelTest {
   protected:
-    [[nodiscard]] Counts limit_hits() { return daemon_->status().at("limit_hits").get<Counts>(); }
-
     // That the log has it once, and `status` shows it.
     void expect_told(const std::string& limit, const std::string& words) {
         EXPECT_TRUE(wait_until([&] { return times_in(daemon_->output(), words) > 0; }, 5s));
