@@ -684,7 +684,8 @@ void Torture::expect_all_is_right() {
     std::printf("%s\n", summary.c_str());
     for (const std::string& failure : arena_.failures)
         ADD_FAILURE() << failure << "\n  " << summary;
-    EXPECT_GE(share, 0.5) << summary;
+    // A few connections that stay in TCP weigh much in a short run.
+    EXPECT_GE(share, seconds_ < std::chrono::minutes(1) ? 0.25 : 0.5) << summary;
 }
 
 }  // namespace
