@@ -3,6 +3,7 @@
 // The first byte says which.
 #include <unistd.h>
 
+#include <chrono>
 #include <stdexcept>
 
 #include "claim.hpp"
@@ -26,6 +27,8 @@ void check_legacy(std::string_view text) {
         claim(Legacy::parse(legacy.text()) == legacy, "what the daemon before left", text);
         // Else the tables could not be made of it.
         static_cast<void>(tables_of(legacy.rules));
+        for (const PlannedRule& planned : legacy.rules)
+            claim(std::chrono::nanoseconds(planned.rule.prove).count() >= 0, "a time to prove");
     } catch (const std::runtime_error& error) {
         claim(error.what()[0] != '\0', "who refuses says why");
     }
