@@ -98,12 +98,14 @@ TEST_F(Go, NetHttpIsAccelerated) {
     expect_accelerated(go(load("ask", "9000")), {&server});
 }
 
+// Bodies go one way only: Go 1.19 at times cuts off an answer that comes while the body of the
+// request is being passed on, in plain TCP, too.
 TEST_F(Go, ReverseProxyIsAccelerated) {
     tolerate_nothing();
     const Process server(server_place_.command(go({"serve", "9000"})));
     const Process proxy(server_place_.command(go({"reverse", "9001", "9000"})));
     await_ports({"9000", "9001"});
-    expect_accelerated(go(load("ask", "9001")), {&server, &proxy});
+    expect_accelerated(go(load("get", "9001")), {&server, &proxy});
 }
 
 // Between two TCP connections io.Copy is splice(2).
