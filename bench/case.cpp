@@ -16,9 +16,9 @@ std::vector<Case> cases_of(const std::vector<std::size_t>& requests,
                            const std::vector<std::size_t>& writes) {
     std::vector<Case> cases;
     for (const std::size_t bytes : requests)
-        cases.push_back({Pattern::request_response, bytes});
+        cases.push_back({Pattern::request_response, bytes, Reader::eager});
     for (const std::size_t bytes : writes)
-        cases.push_back({Pattern::stream, bytes});
+        cases.push_back({Pattern::stream, bytes, Reader::eager});
     return cases;
 }
 

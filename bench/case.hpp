@@ -15,9 +15,14 @@ enum class Pattern {
 };
 [[nodiscard]] std::string_view to_string(Pattern pattern);  // "request_response"
 
+// Of a stream: reads as fast as it can, or works on each byte for a nanosecond, so that the writer
+// waits for it.
+enum class Reader { eager, slow };
+
 struct Case {
     Pattern pattern{};
     std::size_t bytes = 1;
+    Reader reader = Reader::eager;
 
     bool operator==(const Case&) const = default;
 };

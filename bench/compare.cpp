@@ -57,6 +57,12 @@ std::string_view to_string(Way way) {
             return "accelerated";
         case Way::unix_socket:
             return "unix";
+        case Way::pipes:
+            return "pipes";
+        case Way::tutorial:
+            return "tutorial";
+        case Way::uncovered:
+            return "uncovered";
     }
     return "?";
 }
@@ -82,14 +88,20 @@ Spread spread_of(std::vector<double> values) {
     return {quantile(values, 0.5), quantile(values, 0.25), quantile(values, 0.75)};
 }
 
+const std::vector<Sample>& Comparison::of(Way way) const {
+    static const std::vector<Sample> none;
+    const auto found = samples.find(way);
+    return found == samples.end() ? none : found->second;
+}
+
 Spread Comparison::rate(Way way) const {
     return spread_by(of(way), [](const Sample& sample) { return sample.per_second(); });
 }
 
-Spread Comparison::ratio(Way way) const {
+Spread Comparison::ratio(Way way, Way to) const {
     std::vector<double> ratios;
-    for (std::size_t turn = 0; turn < of(way).size(); ++turn)
-        ratios.push_back(of(way)[turn].per_second() / of(Way::plain)[turn].per_second());
+    for (std::size_t turn = 0; turn < std::min(of(way).size(), of(to).size()); ++turn)
+        ratios.push_back(of(way)[turn].per_second() / of(to)[turn].per_second());
     return spread_of(std::move(ratios));
 }
 
@@ -119,19 +131,19 @@ Verdict Comparison::verdict() const {
     return agrees ? Verdict::none : Verdict::unsure;
 }
 
-void take_turn(const Stations& stations, std::size_t connection, Comparison& comparison,
-               std::size_t turn, std::chrono::milliseconds duration,
-               const std::function<void(Way)>& before, const std::function<void(Way)>& after) {
-    for (std::size_t i = 0; i < kWays.size(); ++i) {
-        const Way way = kWays[(i + turn) % kWays.size()];
-        const auto index = static_cast<std::size_t>(way);
-        // TCP begins slowly after a pause.
-        stations[index]->run(connection, comparison.what, duration / 10);
-        before(way);
-        comparison.samples[index].push_back(
-            stations[index]->run(connection, comparison.what, duration));
-        after(way);
+void take_turn(Comparison& comparison, std::size_t turn,
+               const std::vector<std::pair<Way, Measure>>& ways) {
+    for (std::size_t i = 0; i < ways.size(); ++i) {
+        const auto& [way, measure] = ways[(i + turn) % ways.size()];
+        comparison.samples[way].push_back(measure());
     }
+}
+
+Sample run_warm(Station& station, std::size_t connection, const Case& what,
+                std::chrono::milliseconds duration, const std::function<void()>& between) {
+    static_cast<void>(station.run(connection, what, duration / 10));
+    between();
+    return station.run(connection, what, duration);
 }
 
 Host this_host(const std::string& version) {
@@ -162,7 +174,7 @@ std::string short_number(double value) {
     return fmt::format("{:.0f}", value);
 }
 
-std::string short_rate(const Comparison& comparison, Way way) {
+std::string short_rate(const CaseComparison& comparison, Way way) {
     const double rate = comparison.rate(way).median;
     return comparison.what.pattern == Pattern::request_response
                ? short_number(rate) + "/s"

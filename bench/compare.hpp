@@ -3,11 +3,12 @@
 // the machine meets all alike. Only the ratios within one turn count.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "case.hpp"
@@ -15,9 +16,15 @@
 
 namespace sockaccel::bench {
 
-enum class Way { plain, accelerated, unix_socket };
-inline constexpr std::array kWays = {Way::plain, Way::accelerated, Way::unix_socket};
-[[nodiscard]] std::string_view to_string(Way way);  // "plain", "accelerated", "unix"
+enum class Way {
+    plain,        // TCP as it is
+    accelerated,  // TCP that a rule covers
+    unix_socket,
+    pipes,      // one each way
+    tutorial,   // TCP in the scheme of the published tutorials: see tests/bench
+    uncovered,  // TCP of a cgroup that a rule selects, with a port that none does
+};
+[[nodiscard]] std::string_view to_string(Way way);  // "plain", "accelerated", "unix", …
 
 // Median, and what half of the values are between.
 struct Spread {
@@ -33,33 +40,39 @@ enum class Verdict {
 };
 [[nodiscard]] std::string_view to_string(Verdict verdict);
 
-// One case, measured in all ways.
+// One thing, measured in some ways, among them plain TCP.
 struct Comparison {
-    Case what;
-    std::array<std::vector<Sample>, kWays.size()> samples;  // by way; as many of each
+    std::map<Way, std::vector<Sample>> samples;  // as many of each
     // Of the accelerated way: how it stood at the end, and why not otherwise; what part of its
     // bytes was redirected.
     std::string state, reason, reason_text;
     double redirected = 0;
 
-    [[nodiscard]] const std::vector<Sample>& of(Way way) const {
-        return samples[static_cast<std::size_t>(way)];
-    }
-    [[nodiscard]] Spread rate(Way way) const;   // per second
-    [[nodiscard]] Spread ratio(Way way) const;  // of the rates, to plain TCP's
-    [[nodiscard]] Spread cpu(Way way) const;    // seconds for a transaction, or for a byte
-    [[nodiscard]] double p50(Way way) const;    // seconds; medians
+    [[nodiscard]] const std::vector<Sample>& of(Way way) const;
+    [[nodiscard]] Spread rate(Way way) const;                        // per second
+    [[nodiscard]] Spread ratio(Way way, Way to = Way::plain) const;  // of the rates
+    [[nodiscard]] Spread cpu(Way way) const;  // seconds for a transaction, or for a byte
+    [[nodiscard]] double p50(Way way) const;  // seconds; medians
     [[nodiscard]] double p99(Way way) const;
     [[nodiscard]] Verdict verdict() const;
 };
 
-// The stations, by way; each has a connection for each case.
-using Stations = std::array<Station*, kWays.size()>;
+struct CaseComparison : Comparison {
+    Case what;
+};
 
-// Each case once in each way: `turn` decides who is first.
-void take_turn(const Stations& stations, std::size_t connection, Comparison& comparison,
-               std::size_t turn, std::chrono::milliseconds duration,
-               const std::function<void(Way)>& before, const std::function<void(Way)>& after);
+// Measures a way once.
+using Measure = std::function<Sample()>;
+
+// Each way once: `turn` decides who is first.
+void take_turn(Comparison& comparison, std::size_t turn,
+               const std::vector<std::pair<Way, Measure>>& ways);
+
+// TCP begins slowly after a pause, so there is a short run, and `between`, before the one that
+// counts.
+[[nodiscard]] Sample run_warm(
+    Station& station, std::size_t connection, const Case& what, std::chrono::milliseconds duration,
+    const std::function<void()>& between = [] {});
 
 struct Host {
     std::string version, kernel, machine, date;
@@ -71,7 +84,7 @@ struct Result {
     Host host;
     unsigned repeat = 0;
     std::chrono::milliseconds sample{};
-    std::vector<Comparison> comparisons;
+    std::vector<CaseComparison> comparisons;
 };
 
 // Tables, and then in words where there is a gain and where there is none. A table that is wider
@@ -84,6 +97,6 @@ struct Result {
 // "64B", "4KiB"; "12.3k".
 [[nodiscard]] std::string short_size(std::size_t bytes);
 [[nodiscard]] std::string short_number(double value);
-[[nodiscard]] std::string short_rate(const Comparison& comparison, Way way);
+[[nodiscard]] std::string short_rate(const CaseComparison& comparison, Way way);
 
 }  // namespace sockaccel::bench

@@ -12,7 +12,7 @@ Json to_json(const Spread& spread) {
     return {{"median", spread.median}, {"low", spread.low}, {"high", spread.high}};
 }
 
-Json to_json(const Comparison& comparison, Way way) {
+Json to_json(const CaseComparison& comparison, Way way) {
     Json rates = Json::array();
     for (const Sample& sample : comparison.of(way))
         rates.push_back(sample.per_second());
@@ -27,7 +27,7 @@ Json to_json(const Comparison& comparison, Way way) {
     return json;
 }
 
-Json to_json(const Comparison& comparison) {
+Json to_json(const CaseComparison& comparison) {
     Json json = {
         {"pattern", to_string(comparison.what.pattern)},
         {"bytes", comparison.what.bytes},
@@ -37,7 +37,7 @@ Json to_json(const Comparison& comparison) {
         {"reason", comparison.reason},
         {"redirected", comparison.redirected},
     };
-    for (const Way way : kWays)
+    for (const auto& [way, samples] : comparison.samples)
         json[std::string(to_string(way))] = to_json(comparison, way);
     return json;
 }
@@ -46,7 +46,7 @@ Json to_json(const Comparison& comparison) {
 
 std::string json_of(const Result& result) {
     Json cases = Json::array();
-    for (const Comparison& comparison : result.comparisons)
+    for (const CaseComparison& comparison : result.comparisons)
         cases.push_back(to_json(comparison));
     const Json json = {{"version", result.host.version},     {"kernel", result.host.kernel},
                        {"machine", result.host.machine},     {"cpus", result.host.cpus},

@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "compare.hpp"
+#include "picture.hpp"
 
 namespace sockaccel::bench {
 namespace {
@@ -22,64 +23,11 @@ constexpr const char* kAccelerated = "#0a6ab6";  // blue and orange: told apart 
 constexpr const char* kUnix = "#d9820f";
 constexpr double kTicks[] = {0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 32};
 
-std::string escaped(const std::string& text) {
-    std::string result;
-    for (const char character : text) {
-        if (character == '<')
-            result += "&lt;";
-        else if (character == '&')
-            result += "&amp;";
-        else
-            result += character;
-    }
-    return result;
-}
-
-// What is drawn, by elements of SVG.
-class Picture {
-  public:
-    Picture() {
-        text_ = fmt::format(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 "
-            "{0} {1}\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\" "
-            "font-size=\"13\">\n"
-            "<rect width=\"{0}\" height=\"{1}\" fill=\"white\"/>\n",
-            kWidth, kHeight);
-    }
-    void line(double x1, double y1, double x2, double y2, const std::string& color,
-              double width = 1) {
-        text_ += fmt::format(
-            "<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" "
-            "stroke-width=\"{}\"/>\n",
-            x1, y1, x2, y2, color, width);
-    }
-    void dot(double x, double y, const std::string& color, bool is_filled) {
-        text_ += fmt::format(
-            "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"5\" fill=\"{}\" stroke=\"{}\" "
-            "stroke-width=\"2\"/>\n",
-            x, y, is_filled ? color : "white", color);
-    }
-    void area(double x, double y, double width, double height, const std::string& color) {
-        text_ += fmt::format(
-            "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\"/>\n", x,
-            y, width, height, color);
-    }
-    // `more`: further attributes.
-    void text(double x, double y, const std::string& text, const std::string& more = "") {
-        text_ += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" {}>{}</text>\n", x, y, more,
-                             escaped(text));
-    }
-    [[nodiscard]] std::string finish() && { return std::move(text_) + "</svg>\n"; }
-
-  private:
-    std::string text_;
-};
-
 // The vertical axis, the same in both plots.
 class Scale {
   public:
     explicit Scale(const Result& result) {
-        for (const Comparison& comparison : result.comparisons)
+        for (const CaseComparison& comparison : result.comparisons)
             for (const Way way : {Way::accelerated, Way::unix_socket}) {
                 const Spread ratio = comparison.ratio(way);
                 least_ = std::min(least_, 0.93 * ratio.low);
@@ -123,7 +71,7 @@ void draw_value(Picture& picture, const Scale& scale, double x, const Spread& ra
     picture.dot(x, scale.y(ratio.median), color, is_filled);
 }
 
-std::string fate(const Comparison& comparison) {
+std::string fate(const CaseComparison& comparison) {
     if (comparison.state != "enrolled")
         return "stays in TCP";
     switch (comparison.verdict()) {
@@ -139,7 +87,7 @@ std::string fate(const Comparison& comparison) {
     return "";
 }
 
-void draw_column(Picture& picture, const Scale& scale, double x, const Comparison& comparison) {
+void draw_column(Picture& picture, const Scale& scale, double x, const CaseComparison& comparison) {
     const Spread accelerated = comparison.ratio(Way::accelerated);
     const bool is_enrolled = comparison.state == "enrolled";
     draw_value(picture, scale, x + 12, comparison.ratio(Way::unix_socket), kUnix, true);
@@ -161,8 +109,8 @@ void draw_column(Picture& picture, const Scale& scale, double x, const Compariso
 
 void draw_part(Picture& picture, const Scale& scale, const Frame& frame, const Result& result,
                Pattern pattern) {
-    std::vector<const Comparison*> shown;
-    for (const Comparison& comparison : result.comparisons)
+    std::vector<const CaseComparison*> shown;
+    for (const CaseComparison& comparison : result.comparisons)
         if (comparison.what.pattern == pattern)
             shown.push_back(&comparison);
     picture.text((frame.left + frame.right) / 2, kTop - 12,
@@ -202,11 +150,11 @@ void draw_legend(Picture& picture, const Result& result) {
 }  // namespace
 
 std::string svg_of(const Result& result) {
-    Picture picture;
+    Picture picture(kWidth, kHeight);
     const Scale scale(result);
     draw_legend(picture, result);
     const auto has = [&](Pattern pattern) {
-        return std::ranges::any_of(result.comparisons, [&](const Comparison& comparison) {
+        return std::ranges::any_of(result.comparisons, [&](const CaseComparison& comparison) {
             return comparison.what.pattern == pattern;
         });
     };

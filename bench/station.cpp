@@ -3,8 +3,9 @@
 // The client's process is forked by the constructor, the server's by the client once it has made
 // all connections: so whatever cgroup the client is in by then, both ends' sockets are of it.
 //
-// Orders and answers are messages of a fixed size. The server is told the end of a run on its
-// channel, never on the connection: a byte the other way would be another pattern of traffic.
+// Orders and answers are messages of a fixed size on channels. The end of a run is a mark in the
+// last message of the connection itself: a server that is blocked in recv(2) would not see anything
+// else, and a byte the other way would be another pattern of traffic.
 #include "station.hpp"
 
 #include <arpa/inet.h>
@@ -12,6 +13,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -36,12 +39,13 @@ constexpr int kPatienceMs = 5000;                  // without progress
 constexpr std::size_t kMostLatencies = 1U << 20U;  // of one run that are kept
 constexpr std::size_t kReadBuffer = 256U << 10U;
 constexpr std::size_t kMostConnections = 128;
+constexpr std::uint64_t kMostStreamBytes = 1U << 30U;  // of one run: a queue may have no limit
+constexpr char kUsual = 'x', kLast = 'z';  // in the first byte of a request, the last of a stream
 
 struct Order {
-    enum class Kind : std::uint32_t { connect, run, stop } kind{};
+    enum class Kind : std::uint32_t { connect, run } kind{};
     std::uint32_t connection = 0;  // connect: how many
-    Pattern pattern{};
-    std::uint64_t bytes = 0;  // stop: that were sent in this run
+    Case what{};
     nanoseconds duration{};
 };
 
@@ -94,16 +98,49 @@ nanoseconds process_cpu() {
 
 // --- connections
 
+// What one side of a connection reads from and writes to.
+struct End {
+    Fd socket;
+    Fd out;    // of pipes; `socket` is the one to read from then
+    Fd epoll;  // if it waits so
+
+    [[nodiscard]] bool is_pipe() const { return bool(out); }
+};
+
 struct Connection {
-    Fd client, server;
+    End client, server;
     std::uint16_t client_port = 0;
 };
 
-sockaddr_in loopback(std::uint16_t port) {
+// Sockets that are made while this lives are of that network namespace.
+class Visit {
+  public:
+    explicit Visit(const std::string& netns) {
+        if (netns.empty())
+            return;
+        home_ = open("/proc/thread-self/ns/net");
+        check(::setns(open(netns).get(), CLONE_NEWNET), "enter " + netns);
+    }
+    ~Visit() {
+        if (home_)
+            ::setns(home_.get(), CLONE_NEWNET);
+    }
+    Visit(const Visit&) = delete;
+    Visit& operator=(const Visit&) = delete;
+
+  private:
+    static Fd open(const std::string& file) {
+        return Fd(check(::open(file.c_str(), O_RDONLY | O_CLOEXEC), "open " + file));
+    }
+    Fd home_;
+};
+
+sockaddr_in address_of(const std::string& host, std::uint16_t port) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (::inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1)
+        throw StationError(host + " is no IPv4 address");
     return address;
 }
 
@@ -119,36 +156,37 @@ Fd tcp_socket() {
     return Fd(check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "make a socket"));
 }
 
-void bind_to(const Fd& socket, std::uint16_t port) {
+void bind_to(const Fd& socket, const std::string& host, std::uint16_t port) {
     const int on = 1;
     ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    const sockaddr_in address = loopback(port);
+    const sockaddr_in address = address_of(host, port);
     check(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
-          "bind to port " + std::to_string(port) + " of 127.0.0.1");
+          "bind to port " + std::to_string(port) + " of " + host);
 }
 
-void prepare(const Fd& socket) {
-    const int on = 1;
-    ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    check(::fcntl(socket.get(), F_SETFL, O_NONBLOCK), "make a socket non-blocking");
-}
-
-std::vector<Connection> connect_tcp(std::uint16_t port, std::size_t count) {
-    const Fd listener = tcp_socket();
-    bind_to(listener, port);
+std::vector<Connection> connect_tcp(const Route& route, std::uint16_t port, std::size_t count) {
+    Fd listener;
+    {
+        const Visit visit(route.server_netns);
+        listener = tcp_socket();
+    }
+    bind_to(listener, route.listen_at, port);
     check(::listen(listener.get(), static_cast<int>(count)), "listen");
     std::vector<Connection> connections(count);
-    const sockaddr_in address = loopback(port);
+    const sockaddr_in address = address_of(route.connect_to, port);
+    const Visit visit(route.client_netns);
+    const int on = 1;
     for (Connection& connection : connections) {
-        connection.client = tcp_socket();
-        check(::connect(connection.client.get(), reinterpret_cast<const sockaddr*>(&address),
-                        sizeof address),
-              "connect to port " + std::to_string(port) + " of 127.0.0.1");
-        connection.server = Fd(check(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC),
-                                     "accept a connection"));
-        prepare(connection.client);
-        prepare(connection.server);
-        connection.client_port = port_of(connection.client.get());
+        Fd client = tcp_socket();
+        check(::connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+              "connect to port " + std::to_string(port) + " of " + route.connect_to);
+        Fd server(check(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC),
+                        "accept a connection"));
+        for (const Fd* socket : {&client, &server})
+            ::setsockopt(socket->get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        connection.client_port = port_of(client.get());
+        connection.client.socket = std::move(client);
+        connection.server.socket = std::move(server);
     }
     return connections;
 }
@@ -157,28 +195,81 @@ std::vector<Connection> connect_unix(std::size_t count) {
     std::vector<Connection> connections(count);
     for (Connection& connection : connections) {
         std::array<int, 2> fds{};
-        check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds.data()),
+        check(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()),
               "make a socket pair");
-        connection.client = Fd(fds[0]);
-        connection.server = Fd(fds[1]);
+        connection.client.socket = Fd(fds[0]);
+        connection.server.socket = Fd(fds[1]);
+    }
+    return connections;
+}
+
+void join_by_pipe(End& writer, End& reader) {
+    std::array<int, 2> fds{};
+    check(::pipe2(fds.data(), O_CLOEXEC), "make a pipe");
+    reader.socket = Fd(fds[0]);
+    writer.out = Fd(fds[1]);
+}
+
+std::vector<Connection> connect_pipes(std::size_t count) {
+    std::vector<Connection> connections(count);
+    for (Connection& connection : connections) {
+        join_by_pipe(connection.client, connection.server);
+        join_by_pipe(connection.server, connection.client);
+    }
+    return connections;
+}
+
+void prepare(End& end, Waiting waiting) {
+    if (waiting == Waiting::blocking)
+        return;
+    for (const Fd* fd : {&end.socket, &end.out})
+        if (*fd)
+            check(::fcntl(fd->get(), F_SETFL, O_NONBLOCK), "make a socket non-blocking");
+    if (waiting != Waiting::epoll)
+        return;
+    end.epoll = Fd(check(::epoll_create1(EPOLL_CLOEXEC), "make an epoll set"));
+    epoll_event event{};
+    event.events = EPOLLIN;
+    check(::epoll_ctl(end.epoll.get(), EPOLL_CTL_ADD, end.socket.get(), &event), "watch a socket");
+}
+
+std::vector<Connection> connect_by(const Route& route, std::uint16_t port, std::size_t count) {
+    std::vector<Connection> connections;
+    switch (route.transport) {
+        case Transport::tcp:
+            connections = connect_tcp(route, port, count);
+            break;
+        case Transport::unix_socket:
+            connections = connect_unix(count);
+            break;
+        case Transport::pipes:
+            connections = connect_pipes(count);
+            break;
+    }
+    for (Connection& connection : connections) {
+        prepare(connection.client, route.waiting);
+        prepare(connection.server, route.waiting);
     }
     return connections;
 }
 
 // --- traffic
 
-void wait_for(int fd, short events, int channel = -1) {
-    std::array<pollfd, 2> waited{pollfd{fd, events, 0}, pollfd{channel, POLLIN, 0}};
-    const int ready = ::poll(waited.data(), waited.size(), kPatienceMs);
-    if (ready == 0)
+void expect_ready(int result) {
+    if (result == 0)
         throw StationError("no progress for 5 s");
-    if (ready < 0 && errno != EINTR)
-        check(ready, "wait for a socket");
+    if (result < 0 && errno != EINTR)
+        check(result, "wait for a socket");
 }
 
-bool is_readable(int fd) {
-    pollfd waited{fd, POLLIN, 0};
-    return ::poll(&waited, 1, 0) > 0;
+void wait_for(int fd, short events) {
+    pollfd waited{fd, events, 0};
+    expect_ready(::poll(&waited, 1, kPatienceMs));
+}
+
+void wait_in_epoll(const End& end) {
+    epoll_event event{};
+    expect_ready(::epoll_wait(end.epoll.get(), &event, 1, kPatienceMs));
 }
 
 // 0: it would block.
@@ -192,89 +283,84 @@ std::size_t taken(ssize_t result, const char* act) {
     return 0;
 }
 
-std::size_t send_some(int fd, const char* data, std::size_t bytes) {
-    return taken(::send(fd, data, bytes, MSG_NOSIGNAL), "send");
-}
-
-std::size_t receive_some(int fd, char* data, std::size_t bytes) {
-    return taken(::recv(fd, data, bytes, 0), "receive");
-}
-
-void send_all(int fd, const std::vector<char>& message) {
-    for (std::size_t sent = 0; sent < message.size();) {
-        const std::size_t count = send_some(fd, message.data() + sent, message.size() - sent);
-        if (count == 0)
-            wait_for(fd, POLLOUT);
-        sent += count;
-    }
-}
-
-void receive_all(int fd, std::vector<char>& message) {
-    for (std::size_t received = 0; received < message.size();) {
+// Waits until some can be sent.
+std::size_t send_some(const End& end, const char* data, std::size_t bytes) {
+    while (true) {
+        const int fd = end.is_pipe() ? end.out.get() : end.socket.get();
         const std::size_t count =
-            receive_some(fd, message.data() + received, message.size() - received);
-        if (count == 0)
-            wait_for(fd, POLLIN);
-        received += count;
+            taken(end.is_pipe() ? ::write(fd, data, bytes) : ::send(fd, data, bytes, MSG_NOSIGNAL),
+                  "send");
+        if (count > 0)
+            return count;
+        wait_for(fd, POLLOUT);
     }
+}
+
+// Waits until there is some.
+std::size_t receive_some(const End& end, char* data, std::size_t bytes) {
+    while (true) {
+        if (end.epoll)
+            wait_in_epoll(end);
+        const int fd = end.socket.get();
+        const std::size_t count =
+            taken(end.is_pipe() ? ::read(fd, data, bytes) : ::recv(fd, data, bytes, 0), "receive");
+        if (count > 0)
+            return count;
+        if (!end.epoll)
+            wait_for(fd, POLLIN);
+    }
+}
+
+void send_all(const End& end, const std::vector<char>& message) {
+    for (std::size_t sent = 0; sent < message.size();)
+        sent += send_some(end, message.data() + sent, message.size() - sent);
+}
+
+void receive_all(const End& end, std::vector<char>& message) {
+    for (std::size_t received = 0; received < message.size();)
+        received += receive_some(end, message.data() + received, message.size() - received);
 }
 
 // --- the server
 
-// Answers each message, until the channel says that there is no further one.
-void serve_requests(int fd, int channel, std::size_t bytes) {
+// Answers each message with itself.
+void serve_requests(const End& end, std::size_t bytes) {
     std::vector<char> message(bytes);
-    std::size_t received = 0;
-    while (true) {
-        const std::size_t count =
-            receive_some(fd, message.data() + received, message.size() - received);
-        if (count == 0) {
-            if (is_readable(channel))
-                return;
-            wait_for(fd, POLLIN, channel);
-            continue;
-        }
-        received += count;
-        if (received == message.size()) {
-            send_all(fd, message);
-            received = 0;
-        }
+    do {
+        receive_all(end, message);
+        send_all(end, message);
+    } while (message.front() != kLast);
+}
+
+void work(std::size_t bytes) {
+    const nanoseconds until = now() + nanoseconds(bytes);
+    while (now() < until) {
     }
 }
 
-// Returns when the last byte arrived.
-nanoseconds serve_stream(int fd, int channel, Sample& sample) {
+// Returns how many bytes have arrived.
+std::uint64_t serve_stream(const End& end, Reader reader) {
     std::vector<char> buffer(kReadBuffer);
-    std::optional<std::uint64_t> all;
-    nanoseconds last = now();
-    while (!all || sample.count < *all) {
-        const std::size_t count = receive_some(fd, buffer.data(), buffer.size());
-        sample.count += count;
-        if (count > 0)
-            continue;
-        last = now();
-        if (!all && is_readable(channel)) {
-            const std::optional<Order> stop = receive_message<Order>(channel);
-            if (!stop)
-                throw StationError("the client has ended");
-            all = stop->bytes;
-        } else {
-            wait_for(fd, POLLIN, all ? -1 : channel);
-        }
+    std::uint64_t all = 0;
+    while (true) {
+        const std::size_t count = receive_some(end, buffer.data(), buffer.size());
+        all += count;
+        if (buffer[count - 1] == kLast)
+            return all;
+        if (reader == Reader::slow)
+            work(count);
     }
-    return std::max(last, now());
 }
 
-Answer serve(const std::vector<Connection>& connections, int channel, const Order& order) {
+Answer serve(const std::vector<Connection>& connections, const Order& order) {
     Answer answer;
     const nanoseconds cpu = process_cpu();
-    const int fd = connections[order.connection].server.get();
-    if (order.pattern == Pattern::stream) {
-        answer.last_arrival = serve_stream(fd, channel, answer.sample);
-    } else {
-        serve_requests(fd, channel, order.bytes);
-        static_cast<void>(receive_message<Order>(channel));
-    }
+    const End& end = connections[order.connection].server;
+    if (order.what.pattern == Pattern::stream)
+        answer.sample.count = serve_stream(end, order.what.reader);
+    else
+        serve_requests(end, order.what.bytes);
+    answer.last_arrival = now();
     answer.sample.cpu = process_cpu() - cpu;
     return answer;
 }
@@ -287,7 +373,7 @@ void set_failure(Answer& answer, const std::exception& error) {
     while (const std::optional<Order> order = receive_message<Order>(channel)) {
         Answer answer;
         try {
-            answer = serve(connections, channel, *order);
+            answer = serve(connections, *order);
         } catch (const std::exception& error) {
             set_failure(answer, error);
         }
@@ -307,51 +393,49 @@ nanoseconds percentile(std::vector<std::uint32_t>& latencies, std::size_t percen
     return nanoseconds(*at);
 }
 
-void ask_requests(int fd, const Order& order, Sample& sample) {
-    std::vector<char> message(order.bytes, 'x');
+void ask_requests(const End& end, const Order& order, Sample& sample) {
+    std::vector<char> message(order.what.bytes, kUsual);
     std::vector<std::uint32_t> latencies;
     latencies.reserve(kMostLatencies);
-    const nanoseconds begin = now(), end = begin + order.duration;
+    const nanoseconds begin = now(), until = begin + order.duration;
     nanoseconds at = begin;
     do {
-        send_all(fd, message);
-        receive_all(fd, message);
+        send_all(end, message);
+        receive_all(end, message);
         const nanoseconds done = now();
         if (latencies.size() < kMostLatencies)
             latencies.push_back(static_cast<std::uint32_t>((done - at).count()));
         at = done;
         ++sample.count;
-    } while (at < end);
+    } while (at < until);
     sample.elapsed = at - begin;
+    message.front() = kLast;
+    send_all(end, message);
+    receive_all(end, message);
     sample.p50 = percentile(latencies, 50);
     sample.p99 = percentile(latencies, 99);
 }
 
-// Returns the bytes sent.
-std::uint64_t send_stream(int fd, const Order& order) {
-    const std::vector<char> message(order.bytes, 'x');
+void send_stream(const End& end, const Order& order) {
+    std::vector<char> message(order.what.bytes, kUsual);
+    const nanoseconds until = now() + order.duration;
     std::uint64_t sent = 0;
-    const nanoseconds end = now() + order.duration;
-    do {
-        const std::size_t count = send_some(fd, message.data(), message.size());
-        if (count == 0)
-            wait_for(fd, POLLOUT);
-        sent += count;
-    } while (now() < end);
-    return sent;
+    do
+        sent += send_some(end, message.data(), message.size());
+    while (now() < until && sent < kMostStreamBytes);
+    message.back() = kLast;
+    send_all(end, message);
 }
 
 Answer ask(const std::vector<Connection>& connections, int server, const Order& order) {
     send_message(server, order);
     Answer answer;
-    Order stop{.kind = Order::Kind::stop};
     const nanoseconds cpu = process_cpu(), begin = now();
-    const int fd = connections[order.connection].client.get();
-    if (order.pattern == Pattern::stream)
-        stop.bytes = send_stream(fd, order);
+    const End& end = connections[order.connection].client;
+    if (order.what.pattern == Pattern::stream)
+        send_stream(end, order);
     else
-        ask_requests(fd, order, answer.sample);
-    send_message(server, stop);
+        ask_requests(end, order, answer.sample);
     answer.sample.cpu = process_cpu() - cpu;
     const std::optional<Answer> served = receive_message<Answer>(server);
     if (!served)
@@ -359,7 +443,7 @@ Answer ask(const std::vector<Connection>& connections, int server, const Order& 
     if (served->failure[0] != '\0')
         throw StationError(std::string("the server: ") + served->failure.data());
     answer.sample.cpu += served->sample.cpu;
-    if (order.pattern == Pattern::stream) {
+    if (order.what.pattern == Pattern::stream) {
         answer.sample.count = served->sample.count;
         answer.sample.elapsed = served->last_arrival - begin;
     }
@@ -369,7 +453,7 @@ Answer ask(const std::vector<Connection>& connections, int server, const Order& 
 // What goes on in the client's process.
 class Client {
   public:
-    Client(Transport transport, std::uint16_t port) : transport_(transport), port_(port) {}
+    Client(Route route, std::uint16_t port) : route_(std::move(route)), port_(port) {}
 
     Answer obey(const Order& order) {
         if (order.kind == Order::Kind::connect)
@@ -379,8 +463,7 @@ class Client {
 
   private:
     Answer connect(std::size_t count) {
-        connections_ =
-            transport_ == Transport::tcp ? connect_tcp(port_, count) : connect_unix(count);
+        connections_ = connect_by(route_, port_, count);
         Answer answer;
         for (std::size_t i = 0; i < count; ++i)
             answer.ports[i] = connections_[i].client_port;
@@ -397,19 +480,20 @@ class Client {
         return answer;
     }
 
-    Transport transport_;
+    Route route_;
     std::uint16_t port_;
     Channel server_;
     std::vector<Connection> connections_;
 };
 
-[[noreturn]] void be_client(Transport transport, std::uint16_t port, int channel, pid_t parent) {
+[[noreturn]] void be_client(const Route& route, std::uint16_t port, int channel, pid_t parent) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent)
         ::_exit(0);
     ::signal(SIGINT, SIG_IGN);  // the terminal's is for the parent, who then ends this
+    ::signal(SIGPIPE, SIG_IGN);
     try {
-        Client client(transport, port);
+        Client client(route, port);
         while (const std::optional<Order> order = receive_message<Order>(channel)) {
             Answer answer;
             try {
@@ -424,8 +508,13 @@ class Client {
     ::_exit(0);
 }
 
+// An end that is blocked does not tell that nothing goes on: so this one does.
 Answer call(int channel, const Order& order) {
     send_message(channel, order);
+    const auto duration = std::chrono::duration_cast<std::chrono::milliseconds>(order.duration);
+    pollfd waited{channel, POLLIN, 0};
+    if (::poll(&waited, 1, static_cast<int>(duration.count()) + 3 * kPatienceMs) == 0)
+        throw StationError("no progress for 15 s");
     const std::optional<Answer> answer = receive_message<Answer>(channel);
     if (!answer)
         throw StationError("the client's process has ended");
@@ -440,18 +529,34 @@ double Sample::per_second() const {
     return static_cast<double>(count) / std::chrono::duration<double>(elapsed).count();
 }
 
+std::string_view to_string(Waiting waiting) {
+    switch (waiting) {
+        case Waiting::poll:
+            return "poll";
+        case Waiting::epoll:
+            return "epoll";
+        case Waiting::blocking:
+            return "blocking";
+    }
+    return "?";
+}
+
 // The port is reserved by a socket that is bound to it and does not listen; SO_REUSEADDR on both
 // lets the listener have it later.
-Station::Station(Transport transport) {
-    Fd reserved = tcp_socket();
-    bind_to(reserved, 0);
+Station::Station(const Route& route) {
+    Fd reserved;
+    {
+        const Visit visit(route.server_netns);
+        reserved = tcp_socket();
+    }
+    bind_to(reserved, route.listen_at, 0);
     server_port_ = port_of(reserved.get());
     Channel channel;
     const pid_t parent = ::getpid();
     pid_ = check(::fork(), "make the client's process");
     if (pid_ == 0) {
         channel.near = {};
-        be_client(transport, server_port_, channel.far.get(), parent);
+        be_client(route, server_port_, channel.far.get(), parent);
     }
     channel_ = std::move(channel.near);
 }
@@ -473,8 +578,7 @@ std::vector<std::uint16_t> Station::connect(std::size_t count) {
 Sample Station::run(std::size_t connection, const Case& what, std::chrono::milliseconds duration) {
     Order order{.kind = Order::Kind::run};
     order.connection = static_cast<std::uint32_t>(connection);
-    order.pattern = what.pattern;
-    order.bytes = what.bytes;
+    order.what = what;
     order.duration = duration;
     return call(channel_.get(), order).sample;
 }

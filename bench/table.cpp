@@ -7,57 +7,26 @@
 
 #include <fmt/format.h>
 
+#include "cells.hpp"
 #include "compare.hpp"
 
 namespace sockaccel::bench {
 namespace {
 
-using Row = std::vector<std::string>;
-
 // Without these, the first one first, if a line is too long.
 constexpr std::string_view kExpendable[] = {"CPU/GiB",    "CPU EACH",   "p99",    "p50",
                                             "UNIX/PLAIN", "REDIRECTED", "AF_UNIX"};
 
-std::vector<std::size_t> widths_of(const std::vector<Row>& rows) {
-    std::vector<std::size_t> widths(rows.front().size());
-    for (const Row& row : rows)
-        for (std::size_t i = 0; i < row.size(); ++i)
-            widths[i] = std::max(widths[i], row[i].size());
-    return widths;
-}
-
-std::size_t width_of(const std::vector<Row>& rows) {
-    std::size_t sum = 0;
-    for (const std::size_t width : widths_of(rows))
-        sum += width + 2;
-    return sum - 2;
-}
-
 // The first row has the headings.
-void narrow(std::vector<Row>& rows, std::size_t width) {
+void narrow(std::vector<Cells>& rows, std::size_t width) {
     for (const std::string_view heading : kExpendable) {
         const auto found = std::ranges::find(rows.front(), heading);
         if (found == rows.front().end() || width_of(rows) <= width)
             continue;
         const auto column = found - rows.front().begin();
-        for (Row& row : rows)
+        for (Cells& row : rows)
             row.erase(row.begin() + column);
     }
-}
-
-std::string aligned(const std::vector<Row>& rows) {
-    const std::vector<std::size_t> widths = widths_of(rows);
-    std::string text;
-    for (const Row& row : rows) {
-        std::string line;
-        for (std::size_t i = 0; i < row.size(); ++i)  // numbers to the right, the last is text
-            line += i + 1 == row.size()
-                        ? "  " + row[i]
-                        : fmt::format("{}{:>{}}", i == 0 ? "" : "  ", row[i], widths[i]);
-        line.erase(line.find_last_not_of(' ') + 1);
-        text += line + "\n";
-    }
-    return text;
 }
 
 std::string ratio(const Spread& spread) {
@@ -65,7 +34,7 @@ std::string ratio(const Spread& spread) {
 }
 
 // CPU time is in microseconds for a transaction, in seconds for a GiB of a stream.
-std::string cpu(const Comparison& comparison) {
+std::string cpu(const CaseComparison& comparison) {
     const bool is_stream = comparison.what.pattern == Pattern::stream;
     const double factor = is_stream ? 1024.0 * 1024 * 1024 : 1e6;
     const auto of = [&](Way way) { return factor * comparison.cpu(way).median; };
@@ -73,7 +42,7 @@ std::string cpu(const Comparison& comparison) {
                        of(Way::accelerated), is_stream ? 2 : 1, is_stream ? " s" : " us");
 }
 
-std::string result_of(const Comparison& comparison) {
+std::string result_of(const CaseComparison& comparison) {
     const std::string left =
         comparison.state == "enrolled" ? "" : " (in TCP: " + comparison.reason + ")";
     switch (comparison.verdict()) {
@@ -91,16 +60,16 @@ std::string result_of(const Comparison& comparison) {
 
 std::string table(const Result& result, Pattern pattern, std::size_t width) {
     const bool is_stream = pattern == Pattern::stream;
-    std::vector<Row> rows = {{is_stream ? "WRITES" : "SIZE", "PLAIN TCP", "ACCELERATED", "AF_UNIX",
-                              "ACCELERATED/PLAIN", "UNIX/PLAIN"}};
+    std::vector<Cells> rows = {{is_stream ? "WRITES" : "SIZE", "PLAIN TCP", "ACCELERATED",
+                                "AF_UNIX", "ACCELERATED/PLAIN", "UNIX/PLAIN"}};
     if (!is_stream)
         rows[0].insert(rows[0].end(), {"p50", "p99"});
     rows[0].insert(rows[0].end(), {is_stream ? "CPU/GiB" : "CPU EACH", "REDIRECTED", ""});
-    for (const Comparison& comparison : result.comparisons) {
+    for (const CaseComparison& comparison : result.comparisons) {
         if (comparison.what.pattern != pattern)
             continue;
-        Row row = {short_size(comparison.what.bytes)};
-        for (const Way way : kWays)
+        Cells row = {short_size(comparison.what.bytes)};
+        for (const Way way : {Way::plain, Way::accelerated, Way::unix_socket})
             row.push_back(short_rate(comparison, way));
         row.push_back(ratio(comparison.ratio(Way::accelerated)));
         row.push_back(fmt::format("{:.2f}", comparison.ratio(Way::unix_socket).median));
@@ -125,10 +94,10 @@ std::string table(const Result& result, Pattern pattern, std::size_t width) {
 }
 
 // "request/response of 1B, 64B (1.15 to 1.24 times plain TCP)"
-std::string listed(const std::vector<const Comparison*>& comparisons, Pattern pattern) {
+std::string listed(const std::vector<const CaseComparison*>& comparisons, Pattern pattern) {
     std::string sizes;
     double least = 0, most = 0;
-    for (const Comparison* comparison : comparisons) {
+    for (const CaseComparison* comparison : comparisons) {
         if (comparison->what.pattern != pattern)
             continue;
         const double median = comparison->ratio(Way::accelerated).median;
@@ -147,9 +116,9 @@ std::string listed(const std::vector<const Comparison*>& comparisons, Pattern pa
 }
 
 std::string sentences(const Result& result) {
-    std::map<Verdict, std::vector<const Comparison*>> by_verdict;
+    std::map<Verdict, std::vector<const CaseComparison*>> by_verdict;
     std::map<std::string, std::string> left;  // reasons why something stayed in TCP
-    for (const Comparison& comparison : result.comparisons) {
+    for (const CaseComparison& comparison : result.comparisons) {
         by_verdict[comparison.verdict()].push_back(&comparison);
         if (comparison.state != "enrolled" && !comparison.reason.empty())
             left[comparison.reason] = comparison.reason_text;

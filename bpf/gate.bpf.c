@@ -12,6 +12,10 @@
  * What is attached to the SOCKHASH is the stub. Sockets keep the program that they were enrolled
  * with, so the gate itself is behind a PROG_ARRAY: the kernel clears that when the daemon is gone,
  * and from then on all is TCP.
+ *
+ * There are two gates, which do the same: one has the other end's address made a typed pointer,
+ * whose fields are plain loads; where the kernel cannot do that, the other one copies each field by
+ * a helper's call, which takes about 0.3 us more for a message.
  */
 #include "memory.h"
 #include "socket.h"
@@ -21,9 +25,13 @@ struct verdict {
 	struct sa_pair *pair;
 	struct tcp_sock *own;
 	__u32 size;
-	struct sock *peer; /* NULL until its cookie was compared */
+	struct tcp_sock *peer; /* NULL until its cookie was compared */
 	bool is_queue_empty;
 	__u64 queued; /* bytes that the receiver has not read */
+	__u64 limit;  /* for these and this message */
+	__u64 wait_until_ns;
+	__u32 first_bytes; /* of the message: only these are decided on; 0: all */
+	__u32 reason;	   /* enum sa_reason: what the last look at the reader said */
 };
 
 /* What may change at any time is asked for each message. */
@@ -48,9 +56,10 @@ static __always_inline __u32 own_obstacle(struct tcp_sock *own)
 
 /* Of all TCP sockets together. By the socket, as not every kernel tells the address of the
  * variable. */
-static __always_inline bool is_tcp_memory_short(struct sock *sk)
+static __always_inline bool is_tcp_memory_short(struct sock *sk, bool typed)
 {
-	unsigned long *since = BPF_CORE_READ(sk, __sk_common.skc_prot, memory_pressure);
+	struct proto *protocol = FIELD(typed, sk, __sk_common.skc_prot);
+	unsigned long *since = FIELD(typed, protocol, memory_pressure);
 	unsigned long pressure = 0;
 
 	if (since)
@@ -65,20 +74,20 @@ static __always_inline bool is_tcp_memory_short(struct sock *sk)
  * by the sender, not in softirq). So it must not come to that, and the kernel's own signs of
  * pressure come only afterwards.
  */
-static __always_inline bool is_cgroup_memory_short(struct sock *peer, __u32 size)
+static __always_inline bool is_cgroup_memory_short(struct sock *peer, __u32 size, bool typed)
 {
-	struct mem_cgroup *memcg = BPF_CORE_READ(peer, sk_memcg);
+	struct mem_cgroup *memcg = FIELD(typed, peer, sk_memcg);
 	struct page_counter *counter;
 
 	if (!memcg)
 		return false;
-	if (bpf_core_field_exists(memcg->tcpmem_pressure) && BPF_CORE_READ(memcg, tcpmem_pressure))
+	if (bpf_core_field_exists(memcg->tcpmem_pressure) && FIELD(typed, memcg, tcpmem_pressure))
 		return true;
 	/* Until when, in jiffies: mem_cgroup_under_socket_pressure(). */
 	if (bpf_core_field_exists(memcg->socket_pressure) &&
-	    (__s64)(bpf_jiffies64() - BPF_CORE_READ(memcg, socket_pressure)) < 0)
+	    (__s64)(bpf_jiffies64() - FIELD(typed, memcg, socket_pressure)) < 0)
 		return true;
-	if (BPF_CORE_READ(peer, sk_forward_alloc) >= (int)size)
+	if (FIELD(typed, peer, sk_forward_alloc) >= (int)size)
 		return false; /* charged already */
 	counter = (void *)memcg + bpf_core_field_offset(struct mem_cgroup, memory);
 	/* With cgroup v1 sockets have a counter of their own, or no memory cgroup. */
@@ -87,27 +96,29 @@ static __always_inline bool is_cgroup_memory_short(struct sock *peer, __u32 size
 	return !has_pages(counter, size / SA_PAGE_BYTES + SA_SPARE_PAGES);
 }
 
-static __always_inline __u32 peer_obstacle(struct sock *peer)
+static __always_inline __u32 peer_obstacle(struct tcp_sock *peer, bool typed)
 {
-	struct tcp_sock *tp = (struct tcp_sock *)peer;
+	struct sock *sk = &peer->inet_conn.icsk_inet.sk;
+	struct socket *socket;
 	struct file *file;
 	__u32 reason;
 
-	if (!IN_STATES(BPF_CORE_READ(peer, __sk_common.skc_state), 1u << BPF_TCP_ESTABLISHED |
-									   1u << BPF_TCP_FIN_WAIT1 |
-									   1u << BPF_TCP_FIN_WAIT2))
+	if (!IN_STATES(FIELD(typed, sk, __sk_common.skc_state), 1u << BPF_TCP_ESTABLISHED |
+									1u << BPF_TCP_FIN_WAIT1 |
+									1u << BPF_TCP_FIN_WAIT2))
 		return SA_REASON_STATE;
-	if (BPF_CORE_READ(peer, sk_shutdown) & RCV_SHUTDOWN)
+	if (FIELD(typed, sk, sk_shutdown) & RCV_SHUTDOWN)
 		return SA_REASON_SHUTDOWN;
-	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops))
+	if (FIELD(typed, peer, inet_conn.icsk_ulp_ops))
 		return SA_REASON_ULP;
-	reason = obstacle_of_options(peer);
+	reason = obstacle_of_options(peer, typed);
 	if (reason)
 		return reason;
-	file = BPF_CORE_READ(peer, sk_socket, file);
+	socket = FIELD(typed, sk, sk_socket);
+	file = FIELD(typed, socket, file);
 	if (!file)
 		return SA_REASON_PEER_GONE;
-	if (!(BPF_CORE_READ(file, f_flags) & O_NONBLOCK))
+	if (!(FIELD(typed, file, f_flags) & O_NONBLOCK))
 		return SA_REASON_BLOCKING;
 	return SA_REASON_NONE;
 }
@@ -171,37 +182,36 @@ static __always_inline bool charge(struct sa_side *side, __u64 needed)
  * (tcp_clamp_window). Of one that it has set, what is redirected leaves room for all that TCP may
  * send, and for a quarter of that in headers.
  */
-static __always_inline __u64 queue_limit(const struct verdict *v)
+static __always_inline __u64 queue_limit(const struct verdict *v, bool typed)
 {
 	struct sa_rule *rule = &control.rules[v->pair->rule & (SA_MAX_RULES - 1)];
-	struct sock *peer = v->peer;
-	struct tcp_sock *tp = (struct tcp_sock *)peer;
+	struct tcp_sock *peer = v->peer;
+	struct sock *sk = &peer->inet_conn.icsk_inet.sk;
 	__u64 window, buffer;
 
-	if (!(BPF_CORE_READ_BITFIELD_PROBED(peer, sk_userlocks) & SOCK_RCVBUF_LOCK))
+	if (!(BITFIELD(typed, sk, sk_userlocks) & SOCK_RCVBUF_LOCK))
 		return rule->queue_bytes;
-	window = (__u32)(BPF_CORE_READ(tp, rcv_wup) + BPF_CORE_READ(tp, rcv_wnd) -
-			 BPF_CORE_READ(tp, rcv_nxt));
+	window = FIELD(typed, peer, rcv_wup) + FIELD(typed, peer, rcv_wnd) -
+		 FIELD(typed, peer, rcv_nxt);
 	window += window / 4;
-	buffer = (__u32)BPF_CORE_READ(peer, sk_rcvbuf);
+	buffer = (__u32)FIELD(typed, sk, sk_rcvbuf);
 	buffer = buffer > window ? buffer - window : 0;
 	return buffer < rule->queue_bytes ? buffer : rule->queue_bytes;
 }
 
-static __always_inline __u32 room(struct verdict *v)
+static __always_inline __u32 room(struct verdict *v, bool typed)
 {
+	struct sock *peer = &v->peer->inet_conn.icsk_inet.sk;
 	__u32 waiting;
 
-	if (v->queued + v->size > queue_limit(v))
-		return SA_REASON_QUEUE;
 	waiting = waiting_messages(v);
 	if (waiting >= SA_MAX_MESSAGES)
 		return SA_REASON_MESSAGES;
-	if (is_tcp_memory_short(v->peer)) {
+	if (is_tcp_memory_short(peer, typed)) {
 		note_limit(SA_LIMIT_TCP_MEMORY);
 		return SA_REASON_PRESSURE;
 	}
-	if (is_cgroup_memory_short(v->peer, v->size)) {
+	if (is_cgroup_memory_short(peer, v->size, typed)) {
 		note_limit(SA_LIMIT_CGROUP_MEMORY);
 		return SA_REASON_PRESSURE;
 	}
@@ -228,37 +238,137 @@ static __always_inline bool is_conntrack_due(struct sa_pair *pair)
 	return true;
 }
 
-static __always_inline __u32 obstacle(struct verdict *v)
+static __always_inline __u32 look_at_reader(struct verdict *v, bool typed)
+{
+	struct sock *sk = &v->peer->inet_conn.icsk_inet.sk;
+
+	if (v->own->write_seq != FIELD(typed, v->peer, copied_seq))
+		return SA_REASON_ORDER;
+	v->queued = (__u32)FIELD(typed, sk, sk_backlog.rmem_alloc.counter);
+	return v->queued + v->size > v->limit ? SA_REASON_QUEUE : SA_REASON_NONE;
+}
+
+static __always_inline long wait_round(struct verdict *v, bool typed)
+{
+	v->reason = look_at_reader(v, typed);
+	return !v->reason || bpf_ktime_get_ns() > v->wait_until_ns;
+}
+
+static long wait_round_typed(__u32 round, void *context)
+{
+	return wait_round(context, true);
+}
+
+static long wait_round_copying(__u32 round, void *context)
+{
+	return wait_round(context, false);
+}
+
+/* Can a reader who is at it be through in a moment? */
+static __always_inline bool is_wait_promising(const struct verdict *v, bool typed)
+{
+	struct sock *sk = &v->peer->inet_conn.icsk_inet.sk;
+	__u32 unread = v->own->write_seq - FIELD(typed, v->peer, copied_seq);
+
+	if (v->size < SA_WAIT_LEAST || v->size > SA_WAIT_BYTES)
+		return false;
+	return v->reason == SA_REASON_QUEUE ||
+	       unread + (__u32)FIELD(typed, sk, sk_backlog.rmem_alloc.counter) <= SA_WAIT_BYTES;
+}
+
+/*
+ * What was not sent yet, is not while this end's socket is locked: it would be waited for in vain.
+ * Of a stream that is the rest of a write, less than a segment, which TCP keeps back until the one
+ * before is acknowledged (Nagle). So as many bytes as make that segment full go by TCP, at once,
+ * and the gate is asked again about what is behind them. How many; 0: nothing is kept back.
+ */
+static __always_inline __u32 kept_back(const struct verdict *v)
+{
+	__u32 unsent = v->own->write_seq - v->own->snd_nxt;
+	__u32 segment = v->own->mss_cache;
+
+	if (!unsent)
+		return 0;
+	return unsent < segment ? segment - unsent : ~0u;
+}
+
+/*
+ * A stream that goes on and on would never find what went by TCP read, and at a limit TCP would
+ * take over for long: until all is read. So the gate waits a moment. Where the reader does not run
+ * meanwhile, as on the same CPU, that is in vain, and is tried ever more rarely.
+ */
+static __always_inline __u32 wait_for_reader(struct verdict *v, bool typed)
+{
+	struct sa_end *end = v->end;
+
+	v->reason = look_at_reader(v, typed);
+	if (!v->reason)
+		return SA_REASON_NONE;
+	if (end->wait_after) {
+		end->wait_after--;
+		return v->reason;
+	}
+	if (!is_wait_promising(v, typed))
+		return v->reason;
+	if (v->reason == SA_REASON_ORDER) {
+		__u32 bytes = kept_back(v);
+
+		if (bytes && bytes < v->size)
+			v->first_bytes = bytes;
+		if (bytes)
+			return v->reason;
+	}
+	v->wait_until_ns = bpf_ktime_get_ns() + SA_WAIT_NS;
+	bpf_loop(SA_WAIT_ROUNDS, typed ? wait_round_typed : wait_round_copying, v, 0);
+	if (!v->reason) {
+		end->waits_failed = 0;
+		return SA_REASON_NONE;
+	}
+	end->wait_after = 1 << (end->waits_failed & 15);
+	if (end->waits_failed < SA_WAIT_MAX_SHIFT)
+		end->waits_failed++;
+	return v->reason;
+}
+
+static __always_inline struct tcp_sock *peer_of(const struct sa_side *side, bool typed)
+{
+	struct tcp_sock *peer = (struct tcp_sock *)side->sk;
+
+	return typed ? bpf_rdonly_cast(peer, bpf_core_type_id_kernel(struct tcp_sock)) : peer;
+}
+
+static __always_inline __u32 obstacle(struct verdict *v, bool typed)
 {
 	struct sa_side *side = &v->pair->side[!(v->end->role & 1)];
-	struct sock *peer = (struct sock *)side->sk;
-	struct tcp_sock *peer_tp = (struct tcp_sock *)side->sk;
+	struct tcp_sock *peer = peer_of(side, typed);
+	struct sock *sk = &peer->inet_conn.icsk_inet.sk;
 	__u32 state = *(volatile __u32 *)&v->pair->state;
 	__u32 reason;
 
 	if (state != SA_LIVE && state != SA_LEAVING && state != SA_DRAINING)
 		return SA_REASON_PEER_GONE;
 	if (!side->cookie ||
-	    (__u64)BPF_CORE_READ(peer, __sk_common.skc_cookie.counter) != side->cookie)
+	    (__u64)FIELD(typed, sk, __sk_common.skc_cookie.counter) != side->cookie)
 		return SA_REASON_PEER_GONE;
 	v->peer = peer;
 	/* TCP takes over at an empty queue if that can be, where its first segment wakes the
 	 * reader. */
-	if (state == SA_DRAINING || (state == SA_LEAVING && (side->meeting || !has_unread(peer))))
+	if (state == SA_DRAINING || (state == SA_LEAVING && (side->meeting || !has_unread(sk))))
 		return SA_REASON_DRAINING;
 	reason = is_paused(v->pair->rule) ? SA_REASON_PAUSED : own_obstacle(v->own);
 	if (reason)
 		return reason;
-	reason = peer_obstacle(peer);
+	reason = peer_obstacle(peer, typed);
 	if (reason)
 		return reason;
-	if (v->own->write_seq != BPF_CORE_READ(peer_tp, copied_seq))
-		return SA_REASON_ORDER;
-	v->queued = (__u32)BPF_CORE_READ(peer, sk_backlog.rmem_alloc.counter);
+	v->limit = queue_limit(v, typed);
+	reason = wait_for_reader(v, typed);
+	if (reason)
+		return reason;
 	v->is_queue_empty = !v->queued;
 	if (v->is_queue_empty && is_conntrack_due(v->pair))
 		return SA_REASON_CONNTRACK;
-	return room(v);
+	return room(v, typed);
 }
 
 static __always_inline void wish_out(struct sa_pair *pair, __u32 reason)
@@ -277,13 +387,14 @@ static __always_inline void wish_out(struct sa_pair *pair, __u32 reason)
 static __always_inline void note_meeting(struct verdict *v, __u32 reason)
 {
 	struct sa_side *receiver = &v->pair->side[!(v->end->role & 1)];
-	struct tcp_sock *peer_tp = (struct tcp_sock *)v->peer;
+	struct tcp_sock *peer = v->peer;
+	struct sock *sk = (struct sock *)peer;
 	enum reading reading;
 
-	if (receiver->meeting || !v->peer || !has_unread(v->peer))
+	if (receiver->meeting || !peer || !has_unread(sk))
 		return;
-	reading = how_read(v->peer);
-	receiver->meeting_seq = BPF_CORE_READ(peer_tp, copied_seq);
+	reading = how_read(sk);
+	receiver->meeting_seq = BPF_CORE_READ(peer, copied_seq);
 	receiver->meeting = reading == READING_LEVEL ? SA_HARMLESS_MEETING : SA_MEETING;
 	if (reading == READING_EDGE && (reason == SA_REASON_QUEUE || reason == SA_REASON_MESSAGES ||
 					reason == SA_REASON_BUDGET || reason == SA_REASON_PRESSURE))
@@ -300,7 +411,7 @@ static __always_inline void judge(struct sa_end *end, struct sa_pair *pair)
 	bool is_one_way = by_peer < SA_SAMPLE_MESSAGES / 16;
 	bool is_small = end->sample_bytes < SA_SAMPLE_MESSAGES * SA_LARGE_WRITE;
 	bool is_mostly_tcp = end->sample_tcp > SA_SAMPLE_MESSAGES / 4 * 3;
-	bool is_first = !end->samples++ && is_one_way && is_small;
+	bool is_first = !end->samples++ && is_one_way && (is_small || is_mostly_tcp);
 	__u64 now;
 
 	end->sample_peer_messages = pair->side[!(end->role & 1)].messages;
@@ -312,9 +423,35 @@ static __always_inline void judge(struct sa_end *end, struct sa_pair *pair)
 	now = bpf_ktime_get_ns();
 	if (!end->losing_since_ns)
 		end->losing_since_ns = now;
-	/* What was only tried and turns out small need not be borne. */
+	/* What was only tried, and turns out small or goes by TCP all the same, need not be borne.
+	 */
 	if (is_first || now - end->losing_since_ns >= SA_LOSING_NS)
 		wish_out(pair, SA_REASON_COOLING);
+}
+
+/*
+ * While both ends are going in, or the gate is about to open: a one-way stream of small writes
+ * shall not bear it for longer than it takes to see that. Segments do not show the writes.
+ */
+static __always_inline void try_out(struct verdict *v)
+{
+	struct sa_end *end = v->end;
+	__u32 segments_in = v->own->data_segs_in;
+	bool is_vain;
+
+	if (!end->trial_messages)
+		end->trial_segments_in = segments_in;
+	end->trial_messages++;
+	end->trial_bytes += v->size;
+	if (end->trial_messages < SA_SAMPLE_MESSAGES)
+		return;
+	is_vain = segments_in - end->trial_segments_in < SA_SAMPLE_MESSAGES / 16 &&
+		  end->trial_bytes < SA_SAMPLE_MESSAGES * SA_LARGE_WRITE;
+	end->trial_messages = end->trial_bytes = 0;
+	if (!is_vain || v->pair->wish)
+		return;
+	v->pair->wish = SA_REASON_COOLING;
+	raise_work();
 }
 
 static __always_inline void count(struct verdict *v, __u32 reason)
@@ -350,8 +487,7 @@ static __always_inline void count(struct verdict *v, __u32 reason)
 		judge(end, v->pair);
 }
 
-SEC("sk_msg")
-int sa_gate(struct sk_msg_md *msg)
+static __always_inline int pass(struct sk_msg_md *msg, bool typed)
 {
 	struct bpf_sock *sk = msg->sk;
 	struct verdict v = {};
@@ -368,9 +504,11 @@ int sa_gate(struct sk_msg_md *msg)
 	if (!v.pair || !v.own)
 		return SK_PASS;
 	v.size = msg->size;
-	if (v.pair->state == SA_JOINING || v.pair->state == SA_OPENING)
+	if (v.pair->state == SA_JOINING || v.pair->state == SA_OPENING) {
+		try_out(&v);
 		return SK_PASS; /* not enrolled yet: not counted either */
-	reason = obstacle(&v);
+	}
+	reason = obstacle(&v, typed);
 	if (!reason) {
 		key = v.pair->side[!(v.end->role & 1)].cookie;
 		if (bpf_msg_redirect_hash(msg, &sockets, &key, BPF_F_INGRESS) != SK_PASS)
@@ -382,8 +520,25 @@ int sa_gate(struct sk_msg_md *msg)
 		v.pair->side[!(v.end->role & 1)].meeting = SA_NO_MEETING; /* all TCP data is read */
 	if (reason && SA_IS_LASTING(reason))
 		wish_out(v.pair, reason);
+	if (v.first_bytes && reason) {
+		bpf_msg_apply_bytes(msg, v.first_bytes);
+		v.size = v.first_bytes;
+	}
 	count(&v, reason);
 	return SK_PASS;
+}
+
+SEC("sk_msg")
+int sa_gate(struct sk_msg_md *msg)
+{
+	return pass(msg, true);
+}
+
+/* For kernels without bpf_rdonly_cast(). */
+SEC("sk_msg")
+int sa_gate_copying(struct sk_msg_md *msg)
+{
+	return pass(msg, false);
 }
 
 SEC("sk_msg")

@@ -254,9 +254,9 @@ struct tcp_options_received {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
-	__u32 write_seq, copied_seq, rcv_nxt, rcv_wup, rcv_wnd, snd_una, urg_seq;
+	__u32 write_seq, copied_seq, rcv_nxt, rcv_wup, rcv_wnd, snd_una, snd_nxt, urg_seq;
 	__u64 bytes_sent, bytes_acked, bytes_received;
-	__u32 data_segs_out;
+	__u32 data_segs_in, data_segs_out, mss_cache;
 	struct tcp_options_received rx_opt;
 	__u8 repair : 1, recvmsg_inq : 1;
 	__u8 bpf_sock_ops_cb_flags;
@@ -327,6 +327,28 @@ enum cgroup_bpf_attach_type {
 };
 
 #pragma clang attribute pop
+
+/*
+ * A field of a kernel structure, from any address: by a plain load if the compiler is told that the
+ * pointer has its type for the verifier, too (`typed`, a constant), else by a helper's call. The
+ * load is as safe: what cannot be read is 0 (BPF_PROBE_MEM).
+ */
+#define FIELD(typed, pointer, field)                                                               \
+	({                                                                                         \
+		typeof((pointer)->field) value_of_field;                                           \
+		if (typed)                                                                         \
+			value_of_field = (pointer)->field;                                         \
+		else                                                                               \
+			value_of_field = BPF_CORE_READ(pointer, field);                            \
+		value_of_field;                                                                    \
+	})
+
+#define BITFIELD(typed, pointer, field)                                                            \
+	((typed) ? BPF_CORE_READ_BITFIELD(pointer, field)                                          \
+		 : BPF_CORE_READ_BITFIELD_PROBED(pointer, field))
+
+/* Gives an address its type. From Linux 6.2 on; no call in the end, but a move of a register. */
+extern void *bpf_rdonly_cast(const void *address, __u32 btf_id) __ksym __weak;
 
 /* include/net/tcp_states.h, the same in all kernels: they are BPF_TCP_* in linux/bpf.h. */
 #define IN_STATES(state, mask) ((1u << (state)) & (mask))

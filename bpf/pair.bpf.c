@@ -198,10 +198,19 @@ static __always_inline void want_calls(struct bpf_sock_ops *ctx, __u32 flags, bo
 		bpf_sock_ops_cb_flags_set(ctx, then);
 }
 
-/* Most that block go on blocking: they shall not pay for calls that are of no use. */
+/*
+ * What is in TCP to stay shall not pay for calls at each of its segments. The next acknowledgement
+ * brings them back when the pair is enrolled; an end that gets none must keep them, unless it
+ * blocks, as most that do go on so.
+ */
 static __always_inline bool is_left_alone(const struct sa_end *end)
 {
 	return end->slot == SA_NO_SLOT && end->reason == SA_REASON_BLOCKING;
+}
+
+static __always_inline bool is_to_stay(const struct sa_end *end)
+{
+	return end->slot == SA_NO_SLOT && !SA_MAY_JOIN_SOON(end->reason & 63);
 }
 
 /*
@@ -220,6 +229,8 @@ static __always_inline void traffic_seen(struct bpf_sock_ops *ctx, struct bpf_so
 	}
 	if (end->observed)
 		observe_traffic(sk, end, false);
+	if (is_to_stay(end))
+		want_calls(ctx, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG, false);
 	if (end->slot == SA_NO_SLOT && now < end->cool_until_ns)
 		return;
 	if (was_evicted(end, now) || !end->matched)
@@ -258,7 +269,11 @@ static __always_inline void set_option(struct bpf_sock_ops *ctx, int level, int 
 	bpf_setsockopt(ctx, level, option, &value, sizeof(value));
 }
 
-/* In a second the timer sends a probe, and with that comes the next look. */
+/*
+ * A second after the last segment came the timer sends a probe, and with that comes the next look.
+ * The idle time is set last, for the kernel to count from that segment and not from now
+ * (tcp_sock_set_keepidle_locked).
+ */
 static __always_inline void borrow_keepalive(struct bpf_sock_ops *ctx, struct sa_end *end)
 {
 	if (end->keepalive_borrowed)
@@ -267,9 +282,9 @@ static __always_inline void borrow_keepalive(struct bpf_sock_ops *ctx, struct sa
 	end->keepalive_was_on = get_option(ctx, SOL_SOCKET, SO_KEEPALIVE);
 	end->keepidle_s = get_option(ctx, SOL_TCP, TCP_KEEPIDLE);
 	end->keepintvl_s = get_option(ctx, SOL_TCP, TCP_KEEPINTVL);
-	set_option(ctx, SOL_TCP, TCP_KEEPIDLE, 1);
 	set_option(ctx, SOL_TCP, TCP_KEEPINTVL, 1);
 	set_option(ctx, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_option(ctx, SOL_TCP, TCP_KEEPIDLE, 1);
 }
 
 static __always_inline void return_keepalive(struct bpf_sock_ops *ctx, struct sa_end *end)

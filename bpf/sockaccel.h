@@ -30,7 +30,7 @@
  *   "map.programs"  a PROG_ARRAY. Without its element 0 all is TCP.
  *   "link.*"        the links to cgroups, whose programs wake readers until no pair remains.
  */
-#define SA_ABI 4
+#define SA_ABI 5
 
 #define SA_MAX_RULES	    64	  /* one bit each in a rule mask */
 #define SA_MAX_CGROUPS	    65536 /* cgroups that rules select */
@@ -50,10 +50,14 @@
 #define SA_SPARE_PAGES 256
 /* Left for the daemon itself: beyond it no more connections are covered. */
 #define SA_OWN_SPARE_PAGES 8192
-#define SA_LARGE_WRITE	   32768 /* one-way traffic gains from writes of this size on */
-#define SA_SIZE_CLASSES	   32	 /* powers of two */
-#define SA_STREAM_SEGMENTS 64	 /* without an answer in between: it is a stream */
-#define SA_SAMPLE_MESSAGES 256	 /* messages after which the gate judges a pair's pattern */
+#define SA_LARGE_WRITE	   32768  /* one-way traffic gains from writes of this size on */
+#define SA_SIZE_CLASSES	   32	  /* powers of two */
+#define SA_STREAM_SEGMENTS 64	  /* without an answer in between: it is a stream */
+#define SA_WAIT_BYTES	   262144 /* the gate waits for a reader who has so much left to read ... */
+#define SA_WAIT_LEAST	   16384  /* ... with a message of this size at least */
+#define SA_WAIT_ROUNDS	   1024	  /* of looking, at most */
+#define SA_WAIT_MAX_SHIFT  10	  /* after so many waits in vain, one in 2^10 messages */
+#define SA_SAMPLE_MESSAGES 256	  /* messages after which the gate judges a pair's pattern */
 
 #define SA_MS		       1000000ull
 #define SA_SEC		       1000000000ull
@@ -68,7 +72,9 @@
 #define SA_LOSING_NS	       (10 * SA_SEC) /* a pattern that does not gain is borne this long */
 #define SA_COOL_DOWN_NS	       (60 * SA_SEC) /* after an eviction; doubles each time */
 #define SA_COOL_DOWN_MAX_SHIFT 6
+#define SA_VAIN_NS	       (10 * SA_SEC) /* where a trial was in vain, no other one for so long */
 #define SA_LEAVE_NS	       (1 * SA_SEC) /* a pair that leaves waits this long for an empty queue */
+#define SA_WAIT_NS	       50000ull	    /* the gate waits for a reader so long at most */
 #define SA_CONNTRACK_NS	       (2 * SA_SEC) /* conntrack sees a message this often */
 
 /*
@@ -87,6 +93,7 @@
 	X(BLOCKING, "blocking", "an end is not O_NONBLOCK")                                        \
 	X(BUSY, "busy", "an end is inside a system call on its socket at each look")               \
 	X(NOT_ACCEPTED, "not-accepted", "the server has not accepted the connection yet")          \
+	X(SILENT, "silent", "an end has sent nothing since it was left in TCP")                    \
 	X(STATE, "state", "an end is not in state ESTABLISHED, or is closing")                     \
 	X(ULP, "ulp", "an end has an upper layer protocol attached (kTLS, MPTCP)")                 \
 	X(FILTER, "socket-filter", "a socket filter is attached to the receiver")                  \
@@ -144,6 +151,13 @@ enum sa_reason {
 	 (1ull << SA_REASON_BLOCKING | 1ull << SA_REASON_ULP | 1ull << SA_REASON_FILTER |          \
 	  1ull << SA_REASON_ZEROCOPY | 1ull << SA_REASON_TIMESTAMPS | 1ull << SA_REASON_LOWAT |    \
 	  1ull << SA_REASON_PEEK_OFF | 1ull << SA_REASON_REPAIR | 1ull << SA_REASON_OOB))
+
+/* These may pass any moment, or are no verdict yet; with any other it stays in TCP for a while. */
+#define SA_MAY_JOIN_SOON(reason)                                                                   \
+	((1ull << (reason)) &                                                                      \
+	 (1ull << SA_REASON_NONE | 1ull << SA_REASON_YOUNG | 1ull << SA_REASON_IDLE |              \
+	  1ull << SA_REASON_PROVING | 1ull << SA_REASON_OPENING | 1ull << SA_REASON_BUSY |         \
+	  1ull << SA_REASON_NOT_ACCEPTED | 1ull << SA_REASON_SILENT | 1ull << SA_REASON_STATE))
 
 /* Both ends are covered, but it is not proven that they are of one connection. */
 #define SA_IS_UNPAIRED(reason) ((reason) == SA_REASON_UNPROVEN || (reason) == SA_REASON_AMBIGUOUS)
@@ -326,6 +340,11 @@ struct sa_end {
 	__u32 sample_messages, sample_bytes; /* since the pattern was last judged */
 	__u32 sample_tcp, sample_peer_messages;
 	__u32 samples; /* judged since it was enrolled */
+	/* Sent since it went in, while the gate is shut; and received by TCP, in segments. */
+	__u32 trial_messages, trial_bytes, trial_segments_in;
+	/* Messages until the gate waits for the reader again; how often that was in vain, lately.
+	 */
+	__u16 wait_after, waits_failed;
 	__u32 hazards; /* that its program was seen to use; enum sa_tolerate */
 	/* The program's keepalive settings, while the wake-up borrows the timer. */
 	__u32 keepalive_borrowed, keepalive_was_on;
@@ -398,6 +417,7 @@ struct sa_proof_key {
 
 struct sa_proof {
 	__u64 first_seen_ns;
+	__u64 vain_ns; /* when a one-way stream was last tried that had small writes; 0: never */
 	__u32 hazards; /* enum sa_tolerate; only ever grows */
 	__u32 reserved;
 };

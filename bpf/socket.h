@@ -43,27 +43,26 @@ static __always_inline bool may_sleep_on_tcp(struct tcp_sock *tp, const struct s
 
 /* Options of a receiver that redirect cannot honour; the steward asks both ends, the gate the
  * receiver. */
-static __always_inline __u32 obstacle_of_options(struct sock *sk)
+static __always_inline __u32 obstacle_of_options(struct tcp_sock *tp, bool typed)
 {
-	struct tcp_sock *tp = (struct tcp_sock *)sk;
-	unsigned long flags = BPF_CORE_READ(sk, __sk_common.skc_flags);
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	unsigned long flags = FIELD(typed, sk, __sk_common.skc_flags);
 
 	if (HAS_FLAG(flags, SOCK_ZEROCOPY))
 		return SA_REASON_ZEROCOPY;
 	if (HAS_FLAG(flags, SOCK_RCVTSTAMP) || HAS_FLAG(flags, SOCK_RCVTSTAMPNS) ||
-	    HAS_FLAG(flags, SOCK_TIMESTAMPING_RX_SOFTWARE) ||
-	    BPF_CORE_READ_BITFIELD_PROBED(sk, sk_tsflags) ||
-	    BPF_CORE_READ_BITFIELD_PROBED(tp, recvmsg_inq))
+	    HAS_FLAG(flags, SOCK_TIMESTAMPING_RX_SOFTWARE) || BITFIELD(typed, sk, sk_tsflags) ||
+	    BITFIELD(typed, tp, recvmsg_inq))
 		return SA_REASON_TIMESTAMPS;
-	if (BPF_CORE_READ(sk, sk_rcvlowat) > 1)
+	if (FIELD(typed, sk, sk_rcvlowat) > 1)
 		return SA_REASON_LOWAT;
-	if (BPF_CORE_READ(sk, sk_peek_off) >= 0)
+	if (FIELD(typed, sk, sk_peek_off) >= 0)
 		return SA_REASON_PEEK_OFF;
-	if (BPF_CORE_READ(sk, sk_filter))
+	if (FIELD(typed, sk, sk_filter))
 		return SA_REASON_FILTER;
-	if (BPF_CORE_READ_BITFIELD_PROBED(tp, repair))
+	if (BITFIELD(typed, tp, repair))
 		return SA_REASON_REPAIR;
-	if (BPF_CORE_READ(tp, urg_seq)) /* set by urgent data that arrives, and then kept */
+	if (FIELD(typed, tp, urg_seq)) /* set by urgent data that arrives, and then kept */
 		return SA_REASON_OOB;
 	return SA_REASON_NONE;
 }

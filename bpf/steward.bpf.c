@@ -83,7 +83,7 @@ static __noinline __u32 obstacle(__u64 address, __u64 cookie)
 		return SA_REASON_NOT_ACCEPTED;
 	if (!(BPF_CORE_READ(file, f_flags) & O_NONBLOCK))
 		return SA_REASON_BLOCKING;
-	return obstacle_of_options(sk);
+	return obstacle_of_options(tp, false);
 }
 
 static __always_inline __u64 user_namespace_of(__u64 address)
@@ -124,10 +124,44 @@ static __always_inline bool has_sleeper(struct sock *sk)
 /* --- does it gain?
  * ----------------------------------------------------------------------------------- */
 
+/* By segment_sent() in pair.bpf.c. */
+static __always_inline bool can_be_woken(__u64 address)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)address;
+
+	return BPF_CORE_READ(tp, bpf_sock_ops_cb_flags) & BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG;
+}
+
+static __always_inline struct sa_proof *known_proof_of(__u32 rule, __u64 cgroup, __u16 port)
+{
+	struct sa_proof_key key = {.cgroup = cgroup, .rule = rule, .port = port};
+
+	return bpf_map_lookup_elem(&proofs, &key);
+}
+
+/* Was a one-way stream tried here lately, and had small writes? */
+static __always_inline bool is_vain_at(const struct sa_half *half, __u32 role, __u16 port)
+{
+	struct sa_proof *proof = known_proof_of(half->rule, half->claim[role & 1].cgroup, port);
+
+	return proof && proof->vain_ns && bpf_ktime_get_ns() - proof->vain_ns < SA_VAIN_NS;
+}
+
+static __always_inline void note_vain_at(const struct sa_half *half, __u32 role, __u16 port,
+					 __u64 now)
+{
+	struct sa_proof *proof = known_proof_of(half->rule, half->claim[role & 1].cgroup, port);
+
+	if (proof)
+		proof->vain_ns = now;
+}
+
 /*
  * From what both ends sent since the last look: both sides in turn gain at any size, one side alone
  * only with large writes. Segments hide the size of writes where the MTU is small, so a fast
  * one-way stream is tried, too: the gate sees its real writes and gives it back if they are small.
+ * What is not woken by calls that pair.bpf.c has switched off waits until it sends, which brings
+ * them back.
  */
 static __always_inline __u32 pattern(struct sa_half *half)
 {
@@ -142,17 +176,25 @@ static __always_inline __u32 pattern(struct sa_half *half)
 	__u32 more = by_client > by_server ? by_client : by_server;
 	__u32 less = by_client > by_server ? by_server : by_client;
 
+	bool is_silent = (!by_client && !can_be_woken(half->claim[SA_CLIENT].sk)) ||
+			 (!by_server && !can_be_woken(half->claim[SA_SERVER].sk));
+
 	if (!more)
 		return SA_REASON_IDLE;
 	half->bytes_sent[0] = bytes[0];
 	half->bytes_sent[1] = bytes[1];
 	half->segments_sent[0] = segments[0];
 	half->segments_sent[1] = segments[1];
+	if (is_silent)
+		return SA_REASON_SILENT;
 	if ((__u64)less * 16 >= more)
 		return SA_REASON_NONE;
-	if (sent >= (__u64)more * SA_LARGE_WRITE || sent >= 4 << 20)
-		return SA_REASON_NONE;
-	return SA_REASON_PATTERN;
+	if (sent < (__u64)more * SA_LARGE_WRITE && sent < 4 << 20)
+		return SA_REASON_PATTERN;
+	return is_vain_at(half, SA_CLIENT, half->claim[SA_CLIENT].tuple.remote_port) ||
+			       is_vain_at(half, SA_SERVER, half->claim[SA_SERVER].tuple.local_port)
+		       ? SA_REASON_PATTERN
+		       : SA_REASON_NONE;
 }
 
 /* (rule, cgroup, port) has to be watched for the rule's prove time first, at both ends. */
@@ -167,8 +209,7 @@ static __always_inline __u64 proven_at(__u32 rule, __u64 cgroup, __u16 port, __u
 /* What was seen at this (rule, cgroup, port), by whichever connection. */
 static __always_inline __u32 hazards_at(__u32 rule, __u64 cgroup, __u16 port)
 {
-	struct sa_proof_key key = {.cgroup = cgroup, .rule = rule, .port = port};
-	struct sa_proof *proof = bpf_map_lookup_elem(&proofs, &key);
+	struct sa_proof *proof = known_proof_of(rule, cgroup, port);
 
 	return proof ? proof->hazards : 0;
 }
@@ -258,7 +299,7 @@ static __always_inline void put_aside(struct sa_half *half, __u32 reason, __u64 
 
 	if (backoff < SA_PASS_INTERVAL_NS || reason == SA_REASON_IDLE)
 		backoff = SA_PASS_INTERVAL_NS;
-	if (backoff > SA_LOOK_BACKOFF_MAX_NS)
+	if (backoff > SA_LOOK_BACKOFF_MAX_NS || reason == SA_REASON_COOLING)
 		backoff = SA_LOOK_BACKOFF_MAX_NS;
 	half->reason = reason;
 	half->backoff_ns = backoff;
@@ -421,7 +462,7 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 	pair->wish = hazard_of(end, pair->rule) ?: pair->wish;
 	end->reason = SA_REASON_OPENING;
 	end->sample_messages = end->sample_bytes = end->sample_tcp = end->sample_peer_messages = 0;
-	end->samples = 0;
+	end->samples = end->trial_messages = end->trial_bytes = 0;
 	end->losing_since_ns = 0;
 	end->half_done = 1;
 	if (pair->inserted && pair->netns != end->netns)
@@ -724,6 +765,12 @@ static __always_inline void take_out(struct sa_pair *pair)
 	}
 }
 
+static __always_inline void note_vain(const struct sa_half *half, __u64 now)
+{
+	note_vain_at(half, SA_CLIENT, half->claim[SA_CLIENT].tuple.remote_port, now);
+	note_vain_at(half, SA_SERVER, half->claim[SA_SERVER].tuple.local_port, now);
+}
+
 /* Nothing was redirected yet: both may simply go. Their half says why, and when to look again. */
 static __always_inline void abort_join(struct sa_pair *pair, __u32 slot, __u32 reason, __u64 now)
 {
@@ -733,6 +780,8 @@ static __always_inline void abort_join(struct sa_pair *pair, __u32 slot, __u32 r
 	if (half && half->slot == slot) {
 		half->slot = SA_NO_SLOT;
 		put_aside(half, reason, now);
+		if (reason == SA_REASON_COOLING)
+			note_vain(half, now);
 	}
 	pair->reason = reason;
 	free_slot(pair, slot);
@@ -800,24 +849,20 @@ static __always_inline void reclaim(struct sa_side *sender, struct sa_side *rece
 	__sync_fetch_and_add(&control.budget_used_bytes, -charged);
 }
 
-/* By segment_sent() in pair.bpf.c. */
-static __always_inline bool can_be_woken(const struct sa_side *side)
-{
-	struct tcp_sock *tp = (struct tcp_sock *)side->sk;
-
-	return BPF_CORE_READ(tp, bpf_sock_ops_cb_flags) & BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG;
-}
-
 static __always_inline void open_gate(struct sa_pair *pair, __u32 slot, __u64 now)
 {
 	__u32 reason = obstacle(pair->side[SA_CLIENT].sk, pair->side[SA_CLIENT].cookie);
 
 	if (!reason)
 		reason = obstacle(pair->side[SA_SERVER].sk, pair->side[SA_SERVER].cookie);
-	/* An end that was blocking, and sends nothing that would bring the calls back. */
 	if (!reason &&
-	    !(can_be_woken(&pair->side[SA_CLIENT]) && can_be_woken(&pair->side[SA_SERVER])))
-		reason = SA_REASON_BLOCKING;
+	    !(can_be_woken(pair->side[SA_CLIENT].sk) && can_be_woken(pair->side[SA_SERVER].sk))) {
+		if (now - pair->since_ns < SA_JOIN_TIMEOUT_NS) {
+			note_next(now + SA_PASS_INTERVAL_NS);
+			return; /* the next acknowledgement brings the calls back */
+		}
+		reason = SA_REASON_SILENT;
+	}
 	if (reason) {
 		abort_join(pair, slot, reason, now);
 		return;
@@ -936,8 +981,8 @@ static __noinline void tend(struct sa_pair *pair, __u32 slot)
 	case SA_JOINING:
 		if (control.drain_rules >> id & 1)
 			abort_join(pair, slot, control.drain_reason, now);
-		else if (pair->reason)
-			abort_join(pair, slot, pair->reason, now);
+		else if (pair->reason || pair->wish)
+			abort_join(pair, slot, pair->reason ?: pair->wish, now);
 		else if (now - pair->since_ns > 2 * SA_JOIN_TIMEOUT_NS)
 			abort_join(pair, slot, SA_REASON_BUSY, now);
 		else

@@ -27,6 +27,9 @@ constexpr std::array<std::string_view, kCount> make_advice() {
     advice[SA_REASON_OPENING] = "Wait a second.";
     advice[SA_REASON_BLOCKING] = "Have the program use O_NONBLOCK, as event loops do.";
     advice[SA_REASON_BUSY] = "Wait: it is tried again when the end is outside of its system call.";
+    advice[SA_REASON_SILENT] =
+        "Nothing: it is looked at again when that end sends. Until then its reader could not be "
+        "woken where TCP takes over.";
     advice[SA_REASON_NOT_ACCEPTED] =
         "Look why the server does not call accept(2): is it overloaded?";
     advice[SA_REASON_STATE] = "Nothing to do: the connection is closing.";

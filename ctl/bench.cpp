@@ -35,7 +35,7 @@
 namespace sockaccel::ctl {
 namespace {
 
-using bench::Comparison;
+using bench::CaseComparison;
 using bench::Way;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
@@ -169,9 +169,7 @@ class Plot {
 class Measurement {
   public:
     Measurement(const BusAddress& bus, const BenchOptions& options)
-        : plain_(bench::Transport::tcp),
-          accelerated_(bench::Transport::tcp),
-          unix_(bench::Transport::unix_socket),
+        : unix_({.transport = bench::Transport::unix_socket}),
           plain_cgroup_(plain_.pid(), cgroup_name("plain"), "sockaccelctl bench, plain TCP"),
           accelerated_cgroup_(accelerated_.pid(), cgroup_name("accelerated"),
                               "sockaccelctl bench, accelerated TCP"),
@@ -199,7 +197,7 @@ class Measurement {
         warm_up();
         for (unsigned turn = 0; turn < result_.repeat; ++turn)
             for (std::size_t i = 0; i < result_.comparisons.size(); ++i) {
-                Comparison& comparison = result_.comparisons[i];
+                CaseComparison& comparison = result_.comparisons[i];
                 take_turn(i, turn);
                 progress.step(fmt::format("{} {}",
                                           comparison.what.pattern == bench::Pattern::stream
@@ -279,29 +277,32 @@ class Measurement {
     }
 
     // It is enrolled, or will not be for a while.
-    static bool is_settled(const Comparison& comparison) {
+    static bool is_settled(const CaseComparison& comparison) {
         return comparison.state == "enrolled" ||
                (comparison.reason == "pattern" || comparison.reason == "cooling");
     }
 
     void take_turn(std::size_t index, unsigned turn) {
-        Comparison& comparison = result_.comparisons[index];
+        CaseComparison& comparison = result_.comparisons[index];
+        const auto run = [&](bench::Station& station) {
+            return bench::run_warm(station, index, comparison.what, result_.sample);
+        };
+        bench::take_turn(comparison, turn,
+                         {{Way::plain, [&] { return run(plain_); }},
+                          {Way::accelerated, [&] { return run_counted(index); }},
+                          {Way::unix_socket, [&] { return run(unix_); }}});
+    }
+
+    // Also counts what of it is redirected. The first short run, which is not, is left out.
+    bench::Sample run_counted(std::size_t index) {
+        const bench::Case& what = result_.comparisons[index].what;
         std::uint64_t moved = 0;
-        bench::take_turn(
-            {&plain_, &accelerated_, &unix_}, index, comparison, turn, result_.sample,
-            [&](Way way) {
-                if (way == Way::accelerated)
-                    moved = rule().redirected_bytes;
-            },
-            [&](Way way) {
-                if (way != Way::accelerated)
-                    return;
-                redirected_[index] += rule().redirected_bytes - moved;
-                const std::uint64_t count = comparison.of(way).back().count;
-                payload_[index] += comparison.what.pattern == bench::Pattern::stream
-                                       ? count
-                                       : 2 * count * comparison.what.bytes;
-            });
+        const bench::Sample sample = bench::run_warm(accelerated_, index, what, result_.sample,
+                                                     [&] { moved = rule().redirected_bytes; });
+        redirected_[index] += rule().redirected_bytes - moved;
+        payload_[index] +=
+            what.pattern == bench::Pattern::stream ? sample.count : 2 * sample.count * what.bytes;
+        return sample;
     }
 
     [[nodiscard]] double redirected_part(std::size_t index) const {
@@ -310,7 +311,7 @@ class Measurement {
     }
 
     void look_at_connections() {
-        for (Comparison& comparison : result_.comparisons)
+        for (CaseComparison& comparison : result_.comparisons)
             comparison.state = comparison.reason = comparison.reason_text = "";
         for (const ConnectionReport& connection : client_.connections(false).connections) {
             const std::uint16_t port = connection.client.port;
@@ -321,7 +322,7 @@ class Measurement {
             const auto found = std::ranges::find(accelerated_ports_, port);
             if (found == accelerated_ports_.end())
                 continue;
-            Comparison& comparison =
+            CaseComparison& comparison =
                 result_.comparisons[static_cast<std::size_t>(found - accelerated_ports_.begin())];
             comparison.state = connection.state;
             comparison.reason = connection.reason;

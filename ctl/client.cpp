@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <csignal>
 #include <deque>
+#include <optional>
 #include <utility>
 
+#include "agent.hpp"
 #include "bus_names.hpp"
 #include "fd.hpp"
 #include "org.sockaccel1.Manager.proxy.hpp"
@@ -228,7 +230,8 @@ class ManagerProxy final
 }  // namespace
 
 struct Client::State {
-    State(const BusAddress& bus, IfNotRunning what) : connection(open_bus(bus)) {
+    State(const BusAddress& bus, IfNotRunning what)
+        : connection(open_bus(bus)), has_polkit(bus.kind == BusAddress::Kind::system) {
         // A call has the bus start the daemon.
         const bool may_call =
             what == IfNotRunning::start || call("look for sockacceld", [this] {
@@ -254,6 +257,8 @@ struct Client::State {
                 sd_bus_message_get_bus(RawMessage::of(message)), 1);
             connection->setMethodCallTimeout(kPatience);
         });
+        if (has_polkit && !agent)
+            agent.emplace();
     }
 
     // Until `fd` is readable, or the bus has something new to tell.
@@ -271,6 +276,8 @@ struct Client::State {
     }
 
     std::unique_ptr<sdbus::IConnection> connection;
+    bool has_polkit;  // it is on this bus
+    std::optional<Agent> agent;
     std::unique_ptr<ManagerProxy> manager;
     sdbus::Slot owner_watch;
     bool is_away = false;
@@ -387,7 +394,10 @@ void Client::resume(const std::string& rule) {
 
 std::vector<std::string> Client::hold(const std::string& rules) {
     state_->may_be_asked();
-    return call("hold rules", [&] { return state_->manager->Hold(rules); });
+    std::vector<std::string> names =
+        call("hold rules", [&] { return state_->manager->Hold(rules); });
+    state_->agent.reset();  // the terminal is the command's that runs next
+    return names;
 }
 
 void Client::release() {

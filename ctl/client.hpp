@@ -32,8 +32,8 @@ class InvalidPolicy : public ClientError {  // what() is the parser's text, as i
 // something is.
 enum class IfNotRunning { fail, start };
 
-// Each call is answered or throws ClientError. Calls that take a privilege
-// wait while a polkit agent, if there is one, asks for a password.
+// Each call is answered or throws ClientError. Calls that take a privilege wait while a polkit
+// agent asks for a password: the desktop's, or one of its own in the terminal.
 class Client {
   public:
     Client(const BusAddress& bus, IfNotRunning what);

@@ -32,8 +32,8 @@ void show(const Common& common, const std::string& text) {
 
 void throw_others_are_hidden() {
     throw Denied(
-        "the connections of other users: permission denied: run it as root, or start a polkit "
-        "agent, such as pkttyagent(1), for the action org.sockaccel1.inspect");
+        "the connections of other users: permission denied: run it as root, or where you can be "
+        "asked for an administrator's password (the polkit action org.sockaccel1.inspect)");
 }
 
 }  // namespace sockaccel::ctl

@@ -83,6 +83,10 @@ Access::Verdict judge(Access::Verdict verdict, const Answer& answer, bool may_be
                       action +
                           " needs an administrator's password, and there is nothing to ask for "
                           "it: run it as root, or start a polkit agent, such as pkttyagent(1)");
+    // Of actions that would be kept, polkit says so when it has asked.
+    if (std::get<2>(answer).contains("polkit.retains_authorization_after_challenge"))
+        return denied(std::move(verdict),
+                      action + " was not authorized: the password was not the administrator's");
     const std::string uid = std::to_string(verdict.uid);
     return denied(std::move(verdict), "polkit does not allow " + action + " for uid " + uid +
                                           ": run it as root, or see polkit(8) for how to allow it");
@@ -124,7 +128,8 @@ void Access::ask(const Caller& caller, Action action, Then then) {
 void Access::ask_polkit([[maybe_unused]] const Caller& caller, Action action, Verdict verdict,
                         Then then) {
     if constexpr (!SOCKACCEL_POLKIT)
-        return pass_on(then, denied(std::move(verdict), "only root may do it"));
+        return pass_on(then, denied(std::move(verdict),
+                                    "only root may do it: sockaccel was built without polkit"));
     const std::size_t all =
         std::accumulate(questions_.begin(), questions_.end(), std::size_t{0},
                         [](std::size_t sum, const auto& of_user) { return sum + of_user.second; });

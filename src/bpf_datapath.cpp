@@ -77,7 +77,17 @@ Skeleton open_object() {
     // From 6.1 on; before that, what is below a covered cgroup is not looked at.
     bpf_program__set_autoload(skeleton->progs.sa_attached,
                               libbpf_find_vmlinux_btf_id("cgroup", BPF_TRACE_ITER) > 0);
+    const bool has_typed_pointers =
+        libbpf_find_vmlinux_btf_id("bpf_rdonly_cast", BPF_TRACE_FENTRY) > 0;
+    bpf_program__set_autoload(skeleton->progs.sa_gate, has_typed_pointers);
+    bpf_program__set_autoload(skeleton->progs.sa_gate_copying, !has_typed_pointers);
     return skeleton;
+}
+
+// That of the two which this kernel takes.
+const bpf_program* gate_of(const sockaccel_bpf& skeleton) {
+    return bpf_program__autoload(skeleton.progs.sa_gate) ? skeleton.progs.sa_gate
+                                                         : skeleton.progs.sa_gate_copying;
 }
 
 void set_sizes(const sockaccel_bpf& skeleton, std::uint32_t connections) {
@@ -499,7 +509,7 @@ BpfDatapath::State::State(const Limits& limits, std::filesystem::path cgroup_roo
     const auto& programs = skeleton->progs;
 
     const __u32 slot = 0;  // SA_PROGRAM_GATE; for connections that there are it changes in one step
-    const int gate = bpf_program__fd(programs.sa_gate);
+    const int gate = bpf_program__fd(gate_of(*skeleton));
     check(bpf_map__update_elem(maps.programs, &slot, sizeof slot, &gate, sizeof gate, BPF_ANY),
           "put the gate into its program array");
     check(bpf_prog_attach(bpf_program__fd(programs.sa_stub), bpf_map__fd(maps.sockets),
@@ -1024,6 +1034,8 @@ std::map<std::uint32_t, sa_program> BpfDatapath::State::programs_of_others() con
     std::set<std::uint32_t> own;
     bpf_program* program = nullptr;
     while ((program = bpf_object__next_program(skeleton->obj, program)) != nullptr) {
+        if (!bpf_program__autoload(program))
+            continue;
         bpf_prog_info info{};
         std::uint32_t size = sizeof info;
         check(bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size),
@@ -1115,7 +1127,8 @@ std::vector<std::string> BpfDatapath::foreign(const PathOfCgroup& path_of) {
     // Sockets may keep the stub of a daemon before this one, and the kernel its gate for a moment.
     const auto is_of_predecessor = [this](std::string_view name) {
         return name == bpf_program__name(state_->skeleton->progs.sa_stub) ||
-               name == bpf_program__name(state_->skeleton->progs.sa_gate);
+               name == bpf_program__name(state_->skeleton->progs.sa_gate) ||
+               name == bpf_program__name(state_->skeleton->progs.sa_gate_copying);
     };
     for (const auto& [id, program] : others)
         if (program.type == BPF_PROG_TYPE_SK_MSG && !is_of_predecessor(program.name))

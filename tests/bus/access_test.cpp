@@ -22,7 +22,10 @@ std::string denied(const std::string& command, const std::string& why) {
 
 class Access : public ::testing::Test {
   protected:
-    Access() { daemon_.write_policy(rule("redis", cgroup_.path())); }
+    explicit Access(const char* daemon = "SOCKACCELD")
+        : daemon_("", {}, PrivateBus::Kind::system, nullptr, {}, daemon) {
+        daemon_.write_policy(rule("redis", cgroup_.path()));
+    }
 
     [[nodiscard]] Names on_bus(const Names& arguments) {
         Names all = {"--bus", daemon_.bus().address()};
@@ -48,8 +51,13 @@ class Access : public ::testing::Test {
     }
 
     TestCgroup cgroup_;
-    Daemon daemon_{"", {}, PrivateBus::Kind::system};
+    Daemon daemon_;
     Nobody nobody_;
+};
+
+class AccessBuiltWithoutPolkit : public Access {
+  protected:
+    AccessBuiltWithoutPolkit() : Access("SOCKACCELD_WITHOUT_POLKIT") {}
 };
 
 // --- without polkit
@@ -68,6 +76,14 @@ TEST_F(Access, WithoutPolkitOnlyRootChangesAnything) {
     for (const char* command : {"reload", "pause", "resume", "probe"})
         EXPECT_EQ(as_root({command}).status, 0) << command;
     EXPECT_EQ(as_root({"diff"}).status, 0);
+}
+
+// Nor does it ask a polkit that is there.
+TEST_F(AccessBuiltWithoutPolkit, OnlyRootChangesAnything) {
+    const Polkit polkit(daemon_.bus(), "return polkit.Result.YES;");
+    expect_denied("only root may do it: sockaccel was built without polkit");
+    EXPECT_EQ(as_root({"reload"}).output, "added redis\n");
+    EXPECT_EQ(daemon_.manager().Generation(), 2u);
 }
 
 // A method that is not named there can be called by root alone, whatever polkit says.

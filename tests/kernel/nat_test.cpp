@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // NAT between the two ends of a connection: they see other addresses, and are one pair all the
 // same.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
@@ -10,26 +8,12 @@
 #include <thread>
 
 #include "kernel_test.hpp"
+#include "nat_host.hpp"
 
 namespace sockaccel::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr const char* kClientNetwork = "10.98.0";
-constexpr const char* kServerNetwork = "10.99.0";
-
-void run_in(const Netns& netns, const std::string& command) {
-    const Outcome outcome =
-        run({{"nsenter", "--net=" + netns.file(), "sh", "-c", command}, {}, {}});
-    if (outcome.status != 0)
-        throw std::runtime_error("failed: " + command + ": " + outcome.error);
-}
-
-// Rules in nft's language, as one table.
-void load_rules(const Netns& netns, const std::string& chains) {
-    run_in(netns, "nft 'table ip sockaccel_test {\n" + chains + "}'");
-}
 
 // Why NAT cannot be tested here; "" if it can.
 std::string missing() {
@@ -47,36 +31,6 @@ std::string missing() {
     }
     return {};
 }
-
-// A host with a bridge, a "container" on it, and a client in a network of its own, routed by the
-// host: 10.98.0.1 - 10.98.0.254 HOST 10.99.0.254 - bridge - 10.99.0.1.
-struct NatHost {
-    NatHost() {
-        host.sysctl("net/ipv4/ip_forward", "1");
-        host.ip("link add br0 type bridge");
-        host.ip(fmt::format("addr add {}.254/24 dev br0", kServerNetwork));
-        host.ip("link set br0 up");
-        host.ip("link add client type veth peer name eth0 netns " + client.name());
-        host.ip("link add server type veth peer name eth0 netns " + server.name());
-        host.ip(fmt::format("addr add {}.254/24 dev client", kClientNetwork));
-        host.ip("link set client up");
-        host.ip("link set server master br0 up");
-        plug(client, kClientNetwork);
-        plug(server, kServerNetwork);
-    }
-
-    static void plug(const Netns& netns, const char* network) {
-        netns.ip(fmt::format("addr add {}.1/24 dev eth0", network));
-        netns.ip("link set eth0 up");
-        netns.ip(fmt::format("route add default via {}.254", network));
-    }
-
-    const Netns host, client, server;
-    const std::string client_address = fmt::format("{}.1", kClientNetwork),
-                      server_address = fmt::format("{}.1", kServerNetwork),
-                      host_to_client = fmt::format("{}.254", kClientNetwork),
-                      host_to_server = fmt::format("{}.254", kServerNetwork);
-};
 
 std::string text(const Dict& connection, const std::string& end) {
     const auto endpoint = [&](const std::string& prefix) {

@@ -291,7 +291,8 @@ TEST_F(Servers, PostgresqlServesPgbenchWithoutAnError) {
     EXPECT_EQ(large.status, 0) << large.output << large.error;
     EXPECT_NE(large.output.find("number of failed transactions: 0 "), std::string::npos)
         << large.output << large.error;
-    EXPECT_GE(counters().at("redirected_bytes") - before, 10 * kMiB) << connections_text();
+    // Of the transactions: the large results are streams of 8 KiB writes, which TCP has faster.
+    EXPECT_GE(counters().at("redirected_bytes") - before, kMiB) << connections_text();
 }
 
 // --- what is observed, and what is suggested by it

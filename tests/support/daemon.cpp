@@ -82,15 +82,16 @@ std::unique_ptr<sdbus::IConnection> connect(const PrivateBus& bus) {
 }
 
 Daemon::Daemon(const std::string& policy, const std::vector<std::string>& arguments,
-               PrivateBus::Kind kind, ServiceManager* manager)
+               PrivateBus::Kind kind, ServiceManager* manager,
+               const std::vector<std::pair<std::string, int>>& listeners, const char* variable)
     : bus_(kind) {
     write_policy(policy);
     Command command{
-        {from_environment("SOCKACCELD"), "--bus", bus_.address(), "--policy", policy_file()},
+        {from_environment(variable), "--bus", bus_.address(), "--policy", policy_file()},
         {{"RUNTIME_DIRECTORY", directory_.path() / "run"},
          {"DBUS_SYSTEM_BUS_ADDRESS", bus_.address()}},
         {},
-        {}};
+        listeners};
     command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
     if (manager != nullptr)
         manager->serve(command);

@@ -62,10 +62,13 @@ class RuleProxy final
 class Daemon {
   public:
     // `arguments` come after the ones that name bus and policy. What it keeps for a restart goes
-    // with this object, unless they say where, or with `manager`, which may be null.
+    // with this object, unless they say where, or with `manager`, which may be null. `listeners`:
+    // as if the service manager listened on them. `variable` names the program.
     explicit Daemon(const std::string& policy, const std::vector<std::string>& arguments = {},
                     PrivateBus::Kind kind = PrivateBus::Kind::open,
-                    ServiceManager* manager = nullptr);
+                    ServiceManager* manager = nullptr,
+                    const std::vector<std::pair<std::string, int>>& listeners = {},
+                    const char* variable = "SOCKACCELD");
 
     [[nodiscard]] PrivateBus& bus() { return bus_; }
     [[nodiscard]] std::string policy_file() const { return directory_.path() / "policy.toml"; }

@@ -6,6 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <tuple>
 
 #include "case.hpp"
 #include "compare.hpp"
@@ -23,8 +24,8 @@ struct Rates {
     std::uint64_t plain, accelerated, unix_socket;
 };
 
-Comparison compared(const Case& what, const std::vector<Rates>& turns) {
-    Comparison comparison;
+CaseComparison compared(const Case& what, const std::vector<Rates>& turns) {
+    CaseComparison comparison;
     comparison.what = what;
     comparison.state = "enrolled";
     const auto sample = [](std::uint64_t rate) {
@@ -37,9 +38,9 @@ Comparison compared(const Case& what, const std::vector<Rates>& turns) {
         return one;
     };
     for (const Rates& rates : turns) {
-        comparison.samples[0].push_back(sample(rates.plain));
-        comparison.samples[1].push_back(sample(rates.accelerated));
-        comparison.samples[2].push_back(sample(rates.unix_socket));
+        comparison.samples[Way::plain].push_back(sample(rates.plain));
+        comparison.samples[Way::accelerated].push_back(sample(rates.accelerated));
+        comparison.samples[Way::unix_socket].push_back(sample(rates.unix_socket));
     }
     return comparison;
 }
@@ -83,10 +84,28 @@ TEST(BenchCompare, TheSpreadIsTheMedianAndTheQuartiles) {
 
 // The machine became twice as fast between the turns: that says nothing.
 TEST(BenchCompare, RatiosAreThoseWithinATurn) {
-    const Comparison comparison = compared(kRequest, {{100, 150, 50}, {200, 300, 100}});
+    const CaseComparison comparison = compared(kRequest, {{100, 150, 50}, {200, 300, 100}});
     EXPECT_EQ(comparison.ratio(Way::accelerated).low, 1.5);
     EXPECT_EQ(comparison.ratio(Way::accelerated).high, 1.5);
     EXPECT_EQ(comparison.ratio(Way::unix_socket).median, 0.5);
+}
+
+TEST(BenchCompare, EachWayHasItsTurnToBeTheFirst) {
+    Comparison comparison;
+    std::string order;
+    const auto noted = [&](char name) {
+        return [&order, name] {
+            order += name;
+            return Sample{};
+        };
+    };
+    for (std::size_t turn = 0; turn < 3; ++turn)
+        take_turn(
+            comparison, turn,
+            {{Way::plain, noted('p')}, {Way::accelerated, noted('a')}, {Way::pipes, noted('i')}});
+    EXPECT_EQ(order, "paiaipipa");
+    EXPECT_EQ(comparison.of(Way::pipes).size(), 3U);
+    EXPECT_TRUE(comparison.of(Way::tutorial).empty());
 }
 
 TEST(BenchCompare, TheVerdictTakesMoreThanOneGoodTurn) {
@@ -144,14 +163,17 @@ TEST(BenchReport, ThePictureNamesSizesRatiosAndTheMachine) {
         EXPECT_NE(svg.find(part), std::string::npos) << part;
 }
 
-class BenchStation : public testing::TestWithParam<Transport> {};
-INSTANTIATE_TEST_SUITE_P(All, BenchStation,
-                         testing::Values(Transport::tcp, Transport::unix_socket));
+class BenchStation : public testing::TestWithParam<std::tuple<Transport, Waiting>> {};
+INSTANTIATE_TEST_SUITE_P(
+    All, BenchStation,
+    testing::Combine(testing::Values(Transport::tcp, Transport::unix_socket, Transport::pipes),
+                     testing::Values(Waiting::poll, Waiting::epoll, Waiting::blocking)));
 
 TEST_P(BenchStation, MovesBytesInBothPatternsOnEachConnection) {
-    Station station(GetParam());
+    const auto [transport, waiting] = GetParam();
+    Station station({.transport = transport, .waiting = waiting});
     const auto ports = station.connect(2);
-    EXPECT_EQ(ports[0] != 0, GetParam() == Transport::tcp);
+    EXPECT_EQ(ports[0] != 0, transport == Transport::tcp);
     for (std::size_t connection : {0U, 1U, 0U}) {
         const Sample asked =
             station.run(connection, {Pattern::request_response, 5000}, milliseconds(20));
@@ -166,8 +188,15 @@ TEST_P(BenchStation, MovesBytesInBothPatternsOnEachConnection) {
     }
 }
 
+TEST(BenchStation, ASlowReaderTakesANanosecondForAByte) {
+    Station station({.transport = Transport::unix_socket});
+    static_cast<void>(station.connect(1));
+    const Sample sample = station.run(0, {Pattern::stream, 65536, Reader::slow}, milliseconds(50));
+    EXPECT_LT(sample.per_second(), 1.05e9);
+}
+
 TEST(BenchStation, TellsWhenItsProcessHasEnded) {
-    Station station(Transport::unix_socket);
+    Station station({.transport = Transport::unix_socket});
     static_cast<void>(station.connect(1));
     ::kill(station.pid(), SIGKILL);
     EXPECT_THROW(static_cast<void>(station.run(0, kRequest, milliseconds(20))), StationError);

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "rig.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include "policy_text.hpp"
+
+namespace sockaccel::bench {
+namespace {
+
+using std::chrono::nanoseconds;
+
+std::string text(const Dict& dict, const char* key) {
+    return dict.at(key).get<std::string>();
+}
+
+// Reasons that a connection keeps for longer than a measurement.
+bool is_lasting(const std::string& reason) {
+    return reason == "pattern" || reason == "cooling" || reason == "blocking";
+}
+
+nanoseconds cpu_of_tasks(const std::filesystem::path& process) {
+    std::uint64_t sum = 0;
+    std::error_code gone;
+    for (const auto& task : std::filesystem::directory_iterator(process / "task", gone)) {
+        std::uint64_t time = 0;
+        std::ifstream(task.path() / "schedstat") >> time;
+        sum += time;
+    }
+    return nanoseconds(sum);
+}
+
+nanoseconds cpu_below(const std::filesystem::path& cgroup) {
+    nanoseconds sum{};
+    std::ifstream procs(cgroup / "cgroup.procs");
+    for (pid_t pid = 0; procs >> pid;)
+        sum += cpu_of(pid);
+    for (const auto& entry : std::filesystem::directory_iterator(cgroup))
+        if (entry.is_directory())
+            sum += cpu_below(entry.path());
+    return sum;
+}
+
+Standing standing_of(const std::vector<Dict>& connections) {
+    Standing standing;
+    if (connections.empty())
+        return standing;
+    std::map<std::string, std::size_t> states, reasons;
+    std::map<std::string, std::string> texts;
+    standing.is_settled = true;
+    for (const Dict& connection : connections) {
+        const std::string state = text(connection, "state"), reason = text(connection, "reason");
+        ++states[state];
+        if (state == "enrolled")
+            continue;
+        ++reasons[reason];
+        texts[reason] = text(connection, "reason_text");
+        standing.is_settled = standing.is_settled && is_lasting(reason);
+    }
+    const auto most = [](const auto& counts) {
+        return std::ranges::max_element(counts, {}, [](const auto& one) { return one.second; })
+            ->first;
+    };
+    standing.state = most(states);
+    standing.enrolled =
+        static_cast<double>(states["enrolled"]) / static_cast<double>(connections.size());
+    if (!reasons.empty()) {
+        standing.reason = most(reasons);
+        standing.reason_text = texts[standing.reason];
+    }
+    return standing;
+}
+
+}  // namespace
+
+Rig::Rig()
+    : plain_(root_, "plain"),
+      covered_(root_, "covered"),
+      blocking_(covered_, "blocking"),
+      tutorial_cgroup_(root_, "tutorial"),
+      other_(root_, "other"),
+      tutorial_(tutorial_cgroup_),
+      daemon_(policy(false)) {
+    daemon_.write_policy(policy(true));
+    try {
+        daemon_.manager().Reload();
+        tolerates_blocking_ = true;
+    } catch (const sdbus::Error&) {  // the former policy stays in force
+        daemon_.write_policy(policy(false));
+    }
+    for (const std::string& name : daemon_.manager().Rules())
+        if (const auto rule = daemon_.rule(name); rule->State() != "active")
+            throw std::runtime_error("nothing can be accelerated: rule " + name + " is " +
+                                     rule->State() + ": " + rule->Why());
+}
+
+// With the default limits.
+std::string Rig::policy(bool with_blocking) const {
+    const std::string scope =
+        fmt::format("ports = [\"1-{}\", \"{}-65535\"]\nnetworks = [\"0.0.0.0/0\"]\n",
+                    kUncoveredPort - 1, kUncoveredPort + 1);
+    std::string rules = test::rule("bench", {covered_.path()}, scope);
+    if (with_blocking)
+        rules += fmt::format(
+            "[[rule]]\nname = \"blocking\"\ncgroups = [\"{}\"]\npriority = 1\nprove = \"0s\"\n"
+            "tolerate = [\"fionread\", \"splice\", \"waitall\", \"blocking\"]\n{}",
+            blocking_.path(), scope);
+    return rules;
+}
+
+const test::TestCgroup& Rig::cgroup(Way way, Waiting waiting) const {
+    switch (way) {
+        case Way::plain:
+            return plain_;
+        case Way::accelerated:
+            return waiting == Waiting::blocking ? blocking_ : covered_;
+        case Way::uncovered:
+            return covered_;
+        case Way::tutorial:
+            return tutorial_cgroup_;
+        case Way::unix_socket:
+        case Way::pipes:
+            break;
+    }
+    return other_;
+}
+
+Standing Rig::standing(const Predicate& is_meant) {
+    std::vector<Dict> connections = daemon_.connections();
+    std::erase_if(connections, [&](const Dict& connection) { return !is_meant(connection); });
+    return standing_of(connections);
+}
+
+Standing Rig::standing_but(std::size_t oldest) {
+    std::vector<Dict> connections = daemon_.connections();
+    std::ranges::sort(connections, std::greater<>(), [](const Dict& connection) {
+        return connection.at("age_usec").get<std::uint64_t>();
+    });
+    const auto left_out = static_cast<std::ptrdiff_t>(std::min(oldest, connections.size()));
+    connections.erase(connections.begin(), connections.begin() + left_out);
+    return standing_of(connections);
+}
+
+Rig::Bytes Rig::bytes() {
+    Bytes bytes;
+    for (const std::string& name : daemon_.manager().Rules()) {
+        const auto counters = daemon_.rule(name)->Counters();
+        bytes.redirected += counters.at("redirected_bytes");
+        bytes.tcp += counters.at("tcp_bytes");
+    }
+    return bytes;
+}
+
+nanoseconds cpu_of(const test::TestCgroup& cgroup) {
+    return cpu_below(cgroup.directory());
+}
+
+nanoseconds cpu_of(pid_t pid) {
+    return cpu_of_tasks("/proc/" + std::to_string(pid));
+}
+
+void move_to(const test::TestCgroup& cgroup, pid_t pid) {
+    std::ofstream procs(cgroup.directory() / "cgroup.procs");
+    procs << pid << std::flush;
+    if (!procs)
+        throw std::runtime_error(fmt::format("cannot move process {} to /{}", pid, cgroup.path()));
+}
+
+}  // namespace sockaccel::bench

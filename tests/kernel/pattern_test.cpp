@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What traffic is enrolled, and for how long what does not gain from it has to bear it.
+#include <thread>
+
+#include "kernel_test.hpp"
+
+namespace sockaccel::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+class Pattern : public KernelTest {
+  protected:
+    // As fast as it goes, in writes of so many bytes; stops early if `seen` says so. Large ones are
+    // read before the next comes.
+    template <typename Seen>
+    bool stream_until(TcpPair& pair, std::size_t write, std::chrono::milliseconds time, Seen seen) {
+        for (const auto end = Clock::now() + slowness() * time; Clock::now() < end;) {
+            for (const auto look = Clock::now() + 20ms; Clock::now() < look;)
+                send_some(pair, write);
+            read_all(pair);
+            if (seen())
+                return true;
+        }
+        return false;
+    }
+
+    [[nodiscard]] bool is(const TcpPair& pair, const std::string& state,
+                          const std::string& reason) {
+        const auto seen = find(pair);
+        return seen && seen->state == state && seen->reason == reason;
+    }
+
+  private:
+    static void send_some(TcpPair& pair, std::size_t write) {
+        for (std::size_t sent = 0; sent < 64 << 10; sent += write) {
+            if (pair.client.send(write) < write)
+                break;
+        }
+        while (pair.server.receive(1 << 20) != 0) {
+        }
+    }
+};
+
+TEST_F(Pattern, AOneWayStreamOfSmallWritesIsOutBeforeTheGateOpens) {
+    start_daemon(usual_policy());
+    const Listener listener(covered_route());
+    TcpPair tried = listener.connect();
+    EXPECT_TRUE(stream_until(tried, 1024, 10s, [&] { return is(tried, "paired", "cooling"); }))
+        << look(tried).text();
+    EXPECT_EQ(counters().at("enrolled"), 0U);
+
+    // Whoever comes next to this port, with the like of it, is not tried for ten seconds.
+    TcpPair next = listener.connect();
+    EXPECT_FALSE(stream_until(next, 1024, 3s, [&] {
+        const auto seen = find(next);
+        return seen && seen->state != "paired";
+    })) << look(next).text();
+    EXPECT_EQ(look(next).reason, "pattern");
+
+    TcpPair dialogue = listener.connect();
+    warm_up(dialogue);
+}
+
+TEST_F(Pattern, AStreamOfLargeWritesIsEnrolled) {
+    start_daemon(usual_policy());
+    TcpPair pair = connect_pair(covered_route());
+    EXPECT_TRUE(stream_until(pair, 128 << 10, 10s, [&] { return is(pair, "enrolled", "none"); }))
+        << look(pair).text();
+    const std::uint64_t before = look(pair).redirected_bytes();
+    stream_until(pair, 128 << 10, 500ms, [] { return false; });
+    EXPECT_GT(look(pair).redirected_bytes(), before);
+}
+
+// What a reader needs to be woken is switched off while its connection is in TCP, and comes back
+// with what it sends.
+TEST_F(Pattern, AnEndThatHasSentNothingSinceIsLeftInTcpUntilItSends) {
+    start_daemon(usual_policy());
+    daemon_->manager().Pause("test");
+    TcpPair pair = connect_pair(covered_route());
+    EXPECT_TRUE(wait_until([&] {
+        converse(pair, {});
+        return is(pair, "paired", "paused");
+    })) << look(pair).text();
+    for (int turn = 0; turn < 100; turn++) {
+        converse(pair, {});
+        std::this_thread::sleep_for(10ms);
+    }
+    daemon_->manager().Resume("test");
+    EXPECT_TRUE(stream_until(pair, 128 << 10, 20s, [&] { return is(pair, "paired", "silent"); }))
+        << look(pair).text();
+    EXPECT_EQ(counters().at("enrolled"), 0U);
+    warm_up(pair);
+}
+
+}  // namespace
+}  // namespace sockaccel::test
