@@ -3,9 +3,13 @@
 
 #include <algorithm>
 
+#include "quantity.hpp"
+
 namespace sockaccel {
 
 std::vector<std::string> Holds::add(const std::string& holder, std::string_view text) {
+    if (text.size() > kMaxHoldBytes)
+        throw PolicyError("hold: its text is longer than " + format_bytes(kMaxHoldBytes));
     const PolicyText read = parse_policy_text(text, "hold");
     if (!read.limits.empty())
         throw PolicyError("hold: limits are the host's: a hold has rules alone");

@@ -2,6 +2,7 @@
 // Temporary rules, beside those of the policy's files: each is held by somebody, and goes with him.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <string>
 #include <string_view>
@@ -10,6 +11,8 @@
 #include "policy.hpp"
 
 namespace sockaccel {
+
+inline constexpr std::size_t kMaxHoldBytes = 1UL << 20;  // of one call, as of a file
 
 class Holds {
   public:

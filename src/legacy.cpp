@@ -3,7 +3,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include <chrono>
+#include <limits>
 #include <stdexcept>
+#include <utility>
 
 namespace sockaccel {
 namespace {
@@ -12,6 +15,10 @@ using nlohmann::json;
 
 // Changes with every change of what is written here.
 constexpr int kVersion = 1;
+
+// The kernel counts in nanoseconds.
+constexpr std::int64_t kMostMs =
+    std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::nanoseconds::max()).count();
 
 json json_of(const PlannedRule& planned) {
     const Rule& rule = planned.rule;
@@ -41,22 +48,40 @@ json json_of(const PlannedRule& planned) {
             {"tolerate", tolerate}};
 }
 
+// The library would cut off what does not fit, and of a fraction so large has no defined result.
+template <typename Integer>
+Integer integer(const json& value, Integer least = std::numeric_limits<Integer>::min(),
+                Integer most = std::numeric_limits<Integer>::max()) {
+    const auto checked = [&](auto number) {
+        if (std::cmp_less(number, least) || std::cmp_greater(number, most))
+            throw std::out_of_range("the number " + std::to_string(number) + " is out of range");
+        return static_cast<Integer>(number);
+    };
+    if (value.is_number_unsigned())
+        return checked(value.get<std::uint64_t>());
+    if (value.is_number_integer())
+        return checked(value.get<std::int64_t>());
+    throw std::out_of_range("what should be an integer is none");
+}
+
 // A number that is one of the enumeration's, of which `last` is the last.
 template <typename Enumeration>
 Enumeration enumerator(const json& value, Enumeration last) {
-    const int number = value.get<int>();
+    const int number = integer<int>(value);
     if (number < 0 || number > static_cast<int>(last))
         throw std::out_of_range("no enumerator has the number " + std::to_string(number));
     return static_cast<Enumeration>(number);
 }
 
+PortRange port_range(const json& from) {
+    const auto first = integer<std::uint16_t>(from.at(0), 1);
+    return {first, integer<std::uint16_t>(from.at(1), first)};
+}
+
 PlannedRule planned_of(const json& from) {
     PlannedRule planned;
-    const int id = from.at("id").get<int>();
-    if (id < 0 || id >= SA_MAX_RULES)
-        throw std::out_of_range("no rule has the id " + std::to_string(id));
-    planned.id = RuleId{static_cast<std::uint8_t>(id)};
-    from.at("rank").get_to(planned.rank);
+    planned.id = RuleId{integer<std::uint8_t>(from.at("id"), 0, SA_MAX_RULES - 1)};
+    planned.rank = integer<std::uint32_t>(from.at("rank"));
     Rule& rule = planned.rule;
     from.at("name").get_to(rule.name);
     for (const json& unit : from.at("units"))
@@ -64,13 +89,13 @@ PlannedRule planned_of(const json& from) {
     for (const json& glob : from.at("cgroups"))
         rule.cgroups.push_back(CgroupGlob::parse(glob.get<std::string>()));
     for (const json& range : from.at("ports"))
-        rule.ports.add({range.at(0).get<std::uint16_t>(), range.at(1).get<std::uint16_t>()});
+        rule.ports.add(port_range(range));
     for (const json& network : from.at("networks"))
         rule.networks.push_back(Network::parse(network.get<std::string>()));
     rule.action = enumerator(from.at("action"), Action::bypass);
-    from.at("priority").get_to(rule.priority);
-    from.at("queue_bytes").get_to(rule.queue_bytes);
-    rule.prove = std::chrono::milliseconds(from.at("prove_ms").get<std::int64_t>());
+    rule.priority = integer<std::int32_t>(from.at("priority"));
+    rule.queue_bytes = integer<std::uint64_t>(from.at("queue_bytes"));
+    rule.prove = std::chrono::milliseconds(integer(from.at("prove_ms"), std::int64_t{0}, kMostMs));
     for (const json& hazard : from.at("tolerate"))
         rule.tolerate.insert(enumerator(hazard, Hazard::stall));
     return planned;
@@ -110,7 +135,7 @@ std::string Legacy::text() const {
 Legacy Legacy::parse(std::string_view text) {
     try {
         const json from = json::parse(text);
-        if (const int version = from.at("version").get<int>(); version != kVersion)
+        if (const int version = integer<int>(from.at("version")); version != kVersion)
             throw std::runtime_error("it is of version " + std::to_string(version));
         Legacy legacy;
         RuleMask ids = 0;

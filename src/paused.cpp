@@ -4,17 +4,19 @@
 #include <algorithm>
 
 #include "likely_meant.hpp"
+#include "utf8.hpp"
 
 namespace sockaccel {
 namespace {
 
 constexpr std::string_view kEverythingWritten = "*";
+constexpr std::size_t kMaxQuotedBytes = 64;  // of a name that is no rule's
 
 void expect_known(const std::string& rule, const std::vector<std::string>& known) {
     if (std::find(known.begin(), known.end(), rule) != known.end())
         return;
     const auto meant = likely_meant(rule, {known.begin(), known.end()});
-    throw NoSuchRule("there is no rule \"" + rule + "\"" +
+    throw NoSuchRule("there is no rule \"" + shortened(rule, kMaxQuotedBytes) + "\"" +
                      (meant ? ": did you mean \"" + std::string(*meant) + "\"?" : ""));
 }
 

@@ -44,6 +44,7 @@
 
 #include "likely_meant.hpp"
 #include "quantity.hpp"
+#include "utf8.hpp"
 
 namespace sockaccel {
 namespace {
@@ -87,19 +88,6 @@ constexpr std::string_view hint_instead_of(Hazard) {
 
 Position position_of(const toml::source_region& source) {
     return {source.begin.line, source.begin.column};
-}
-
-bool continues_character(char byte) {
-    return (static_cast<unsigned char>(byte) & 0xc0) == 0x80;
-}
-
-// At most `max` bytes of `text`, never half a character.
-std::string shortened(std::string_view text, std::size_t max) {
-    if (text.size() <= max)
-        return std::string(text);
-    while (max > 0 && continues_character(text[max]))
-        --max;
-    return std::string(text.substr(0, max)) + "...";
 }
 
 // For one line of a terminal or the journal: the file may hold anything.

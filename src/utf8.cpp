@@ -36,6 +36,18 @@ std::size_t utf8_length(std::string_view text) {
     return is_valid_code_point(code, length) ? length : 0;
 }
 
+bool continues_character(char byte) {
+    return (static_cast<unsigned char>(byte) & 0xc0) == 0x80;
+}
+
+std::string shortened(std::string_view text, std::size_t max) {
+    if (text.size() <= max)
+        return std::string(text);
+    while (max > 0 && continues_character(text[max]))
+        --max;
+    return std::string(text.substr(0, max)) + "...";
+}
+
 std::string valid_utf8(std::string_view text) {
     static constexpr char kHex[] = "0123456789abcdef";
     std::string result;

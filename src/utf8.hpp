@@ -3,6 +3,7 @@
 // and files may hold any byte.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -14,5 +15,11 @@ namespace sockaccel {
 
 // Length in bytes of the valid character that `text` starts with; 0: there is none.
 [[nodiscard]] std::size_t utf8_length(std::string_view text);
+
+// Does it go on with a character that began before it?
+[[nodiscard]] bool continues_character(char byte);
+
+// At most `max` bytes of `text`, never half a character; "..." behind them if that is not all.
+[[nodiscard]] std::string shortened(std::string_view text, std::size_t max);
 
 }  // namespace sockaccel

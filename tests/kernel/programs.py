@@ -1,11 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""programs: clients and a server for the tests of real programs. All sockets are non-blocking.
+"""programs: clients and a server for the tests of real programs. All sockets are non-blocking, but those of
+requests without a timeout.
 
     programs.py await PORT...                                     ends when somebody listens at each of them
     programs.py get PORT SECONDS CONNECTIONS DIRECTORY [PREFIX]   GETs the directory's files, over and over
     programs.py post PORT SECONDS CONNECTIONS                     POSTs bodies to /sums, which must answer their SHA-256
-    programs.py sums PORT                                         is a server that does so
+    programs.py sums PORT                                         is a server that does so, and sends bodies for /echo back
+    programs.py echo PORT SECONDS CONNECTIONS                     POSTs bodies to /echo, which must come back
+    programs.py requests PORT SECONDS CONNECTIONS [TIMEOUT]       the same with requests, and its timeout if there is one
     programs.py memcached PORT SECONDS CONNECTIONS                sets values and reads them back
 
 Each connection is kept alive. The clients compare all that they get; what is wrong, late or cut short ends them with an
@@ -85,13 +88,37 @@ async def post(end, port):
     writer.close()
 
 
+async def echo(end, port):
+    reader, writer = await connect(port)
+    while time.monotonic() < end:
+        body = random.randbytes(int(2 ** random.uniform(0, 21)))
+        writer.write(f"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        writer.write(body)
+        if await asyncio.wait_for(read_answer(reader), PATIENCE) != body:
+            raise RuntimeError(f"a body of {len(body)} bytes comes back as another one")
+        count(len(body))
+    writer.close()
+
+
+def with_requests(end, port, timeout):
+    import requests
+    with requests.Session() as session:
+        while time.monotonic() < end:
+            body = random.randbytes(int(2 ** random.uniform(0, 21)))
+            answer = session.post(f"http://127.0.0.1:{port}/echo", data=body, timeout=timeout)
+            if answer.content != body:
+                raise RuntimeError(f"a body of {len(body)} bytes comes back as another one")
+            count(len(body))
+
+
 async def answer_sums(reader, writer):
     try:
         while True:
-            _, fields = await read_head(reader)
+            first, fields = await read_head(reader)
             body = await reader.readexactly(int(fields["content-length"]))
-            answer = hashlib.sha256(body).hexdigest()
-            writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\n\r\n{answer}".encode())
+            answer = body if " /echo " in first else hashlib.sha256(body).hexdigest().encode()
+            writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\n\r\n".encode())
+            writer.write(answer)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
@@ -140,6 +167,8 @@ def main():
     clients = {
         "get": lambda end, _: get(end, port, *rest[2:]),
         "post": lambda end, _: post(end, port),
+        "echo": lambda end, _: echo(end, port),
+        "requests": lambda end, _: asyncio.to_thread(with_requests, end, port, float(rest[2]) if rest[2:] else None),
         "memcached": lambda end, number: memcached(end, port, number),
     }
     if what == "await":

@@ -11,40 +11,10 @@
 #include <string>
 
 #include "fentry.hpp"
-#include "kernel_test.hpp"
+#include "programs.hpp"
 
 namespace sockaccel::test {
 namespace {
-
-std::string output_of(const Process& process) {
-    return process.standard_output() + process.standard_error();
-}
-
-// Each test in a network namespace of its own: the ports are free.
-class Programs : public KernelTest {
-  protected:
-    Programs() { start_daemon(usual_policy()); }
-
-    void wait_for_enrolled(std::size_t count, const Process& program) {
-        ASSERT_TRUE(wait_until([this, count] {
-            const auto all = connections();
-            return static_cast<std::size_t>(std::count_if(
-                       all.begin(), all.end(),
-                       [](const Seen& seen) { return seen.state == "enrolled"; })) >= count;
-        })) << connections_text()
-            << output_of(program);
-    }
-
-    [[nodiscard]] std::string connections_text() {
-        std::string text;
-        for (const Seen& seen : connections())
-            text += seen.text() + "\n";
-        return text;
-    }
-
-    const Netns netns_;
-    const Place client_place_{client_, netns_}, server_place_{server_, netns_};
-};
 
 TEST_F(Programs, RedisIsRedirected) {
     Process server(server_place_.command({"redis-server", "--port", "6379", "--bind", "127.0.0.1",
@@ -88,8 +58,6 @@ TEST_F(Programs, Iperf3With64KiBWritesIsRedirected) {
 
 // --- what they give is the same as without us: see programs.py
 
-constexpr std::uint64_t kKiB = 1024, kMiB = kKiB * kKiB;
-
 constexpr const char* kNoReader =
     "nginx would hang on this kernel, which answers FIONREAD with 0 although something is there";
 
@@ -110,40 +78,6 @@ class Servers : public Programs {
         }
     }
 
-    [[nodiscard]] std::string path(const std::string& name) const {
-        return directory_.path() / name;
-    }
-
-    void write(const std::string& name, const std::string& text) const {
-        static_cast<void>(directory_.write(name, text));
-    }
-
-    [[nodiscard]] static std::vector<std::string> python(
-        const std::vector<std::string>& arguments) {
-        std::vector<std::string> all = {"/usr/bin/python3", PROGRAMS_PY};
-        all.insert(all.end(), arguments.begin(), arguments.end());
-        return all;
-    }
-
-    // The client compares all it gets, and ends with an error if something is wrong. `least`: bytes
-    // that have to be redirected.
-    void expect_right(const std::vector<std::string>& client, std::uint64_t least,
-                      const std::vector<const Process*>& servers) {
-        const std::uint64_t before = counters().at("redirected_bytes");
-        Process process(client_place_.command(python(client)));
-        const auto status = process.wait(std::chrono::seconds(40));
-        std::string servers_wrote;
-        for (const Process* server : servers)
-            servers_wrote += output_of(*server);
-        if (!status)
-            servers_wrote += "\nconnections:\n" + connections_text();
-        EXPECT_TRUE(status && *status == 0)
-            << (status ? "" : "the client does not end ") << output_of(process) << "\nservers:\n"
-            << servers_wrote;
-        EXPECT_GE(counters().at("redirected_bytes") - before, least)
-            << output_of(process) << connections_text();
-    }
-
     // Does FIONREAD tell the truth, of redirected and of other bytes? nginx stops to read at a
     // zero, so on a kernel where it does not, nginx is no reader to tolerate it for: see
     // sockaccel(7).
@@ -160,14 +94,6 @@ class Servers : public Programs {
             read_all(pair);
         }
         return right;
-    }
-
-    void await_ports(const std::vector<std::string>& ports) {
-        std::vector<std::string> arguments = {"await"};
-        arguments.insert(arguments.end(), ports.begin(), ports.end());
-        const Outcome outcome =
-            run(client_place_.command(python(arguments)), slowness() * std::chrono::seconds(30));
-        ASSERT_EQ(outcome.status, 0) << outcome.error;
     }
 
     [[nodiscard]] Command nginx() const {
@@ -264,8 +190,6 @@ backend files
         all.insert(all.end(), arguments.begin(), arguments.end());
         return run(place.command(all), slowness() * std::chrono::seconds(60));
     }
-
-    const TemporaryDirectory directory_;
 };
 
 TEST_F(Servers, NginxServesBodiesOfAllSizes) {

@@ -62,6 +62,10 @@ TEST(Holds, TakeRulesAndNothingElse) {
     EXPECT_EQ(refusal_of([&] { return holds.add(":1.1", "[limits]\nconnections = 7\n"); }),
               "hold: limits are the host's: a hold has rules alone");
     EXPECT_EQ(refusal_of([&] { return holds.add(":1.1", ""); }), "hold: there is no rule in it");
+    EXPECT_EQ(refusal_of([&] {
+                  return holds.add(":1.1", rule("a") + "#" + std::string(kMaxHoldBytes, ' '));
+              }),
+              "hold: its text is longer than 1MiB");
     EXPECT_FALSE(holds.release(":1.1"));
 }
 

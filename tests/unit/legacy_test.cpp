@@ -55,7 +55,13 @@ TEST(Legacy, IsRefusedIfItIsDamagedOrOfAnotherVersion) {
           changed("\"id\":63", "\"id\":64"), changed("\"id\":63", "\"id\":-1"),
           changed("\"id\":63", "\"id\":0"), changed("\"rank\":0", "\"rank\":\"\""),
           changed("\"action\":2", "\"action\":3"), changed("127.0.0.0/8", "127.0.0.1/8"),
-          changed("\"prove_ms\"", "\"prove\"")})
+          changed("\"prove_ms\"", "\"prove\""),
+          changed("\"prove_ms\":360000000", "\"prove_ms\":9223372036854775807"),
+          changed("\"prove_ms\":360000000", "\"prove_ms\":-1"),
+          changed("\"priority\":-7", "\"priority\":1e300"),
+          changed("\"priority\":-7", "\"priority\":4294967296"),
+          changed("\"rank\":0", "\"rank\":4294967296"), changed("[1,65535]", "[9,8]"),
+          changed("[1,65535]", "[1,65536]"), changed("[1,65535]", "[0,1]")})
         EXPECT_THROW(static_cast<void>(Legacy::parse(bad)), std::runtime_error) << bad;
 }
 

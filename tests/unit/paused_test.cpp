@@ -51,6 +51,17 @@ TEST(Paused, ARuleThatIsGoneCanBeResumedButNotPaused) {
     EXPECT_EQ(paused.names(), Names{""});
 }
 
+// A message on the bus may be as long as the bus takes at all: with more, the bus would let us go.
+TEST(Paused, QuotesTheBeginningOfALongName) {
+    Paused paused;
+    try {
+        paused.pause(std::string(1UL << 20, 'x'), kKnown);
+        FAIL() << "there is such a rule";
+    } catch (const NoSuchRule& error) {
+        EXPECT_EQ(error.what(), "there is no rule \"" + std::string(64, 'x') + "...\"");
+    }
+}
+
 TEST(Paused, WritesWhatItReads) {
     for (const char* text : {"", "*\n", "a.b-c_9\nredis\n"})
         EXPECT_EQ(Paused::parse(text).text(), text);

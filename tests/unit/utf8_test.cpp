@@ -23,6 +23,13 @@ TEST(Utf8, WritesEachWrongByteAsHex) {
     EXPECT_EQ(valid_utf8("\xef\xbf\xbe"), "\\xef\\xbf\\xbe");           // U+FFFE
 }
 
+TEST(Utf8, ShortensBetweenCharacters) {
+    EXPECT_EQ(shortened("abc", 3), "abc");
+    EXPECT_EQ(shortened("abcd", 3), "abc...");
+    EXPECT_EQ(shortened("a\u20acb", 3), "a...");
+    EXPECT_EQ(shortened("\x80\x80", 1), "...");
+}
+
 TEST(Utf8, KnowsTheLengthOfACharacter) {
     EXPECT_EQ(utf8_length(""), 0u);
     EXPECT_EQ(utf8_length("ab"), 1u);
