@@ -140,6 +140,30 @@ class HandOver : public KernelTest {
         return longest;
     }
 
+    // Of one that is enrolled, and of plain TCP; the readers set `buffer` if it is not 0.
+    std::pair<Milliseconds, Milliseconds> gaps(int buffer, std::size_t message,
+                                               Milliseconds pause) {
+        // New ones: their receivers' buffers have not grown yet.
+        TcpPair plain = connect_pair({.client = Place(other_), .server = Place(other_)});
+        TcpPair enrolled = connect_pair(covered_route());
+        for (const TcpPair* pair : {&plain, &enrolled})
+            if (buffer != 0)
+                check(
+                    ::setsockopt(pair->server.fd(), SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer),
+                    "SO_RCVBUF");
+        warm_up(enrolled);
+        converse(plain, {.turns = 10});
+        const Milliseconds by_tcp = longest_gap(plain, message, pause);
+        const Seen before = look(enrolled);
+        const Milliseconds redirected = longest_gap(enrolled, message, pause);
+        const Seen after = look(enrolled);
+        EXPECT_GT(after.redirected_bytes(),
+                  before.redirected_bytes() + (buffer != 0 ? 1 : kMiB / 2))
+            << after.text();
+        EXPECT_GT(after.client.reasons.count("queue"), 0U) << after.text();
+        return {redirected, by_tcp};
+    }
+
     // `buffer`: that the readers set; 0: the kernel's, which grows.
     void expect_no_wait(int buffer) {
         start_daemon(usual_policy("queue = \"1MiB\""));
@@ -148,30 +172,19 @@ class HandOver : public KernelTest {
             for (const Milliseconds pause : {Milliseconds(20), Milliseconds(1000)}) {
                 SCOPED_TRACE(std::to_string(message) + " bytes, a pause of " +
                              std::to_string(pause.count()) + " ms");
-                // New ones: their receivers' buffers have not grown yet.
-                TcpPair plain = connect_pair({.client = Place(other_), .server = Place(other_)});
-                TcpPair enrolled = connect_pair(covered_route());
-                for (const TcpPair* pair : {&plain, &enrolled})
-                    if (buffer != 0)
-                        check(::setsockopt(pair->server.fd(), SOL_SOCKET, SO_RCVBUF, &buffer,
-                                           sizeof buffer),
-                              "SO_RCVBUF");
-                warm_up(enrolled);
-                converse(plain, {.turns = 10});
-                const Milliseconds by_tcp = longest_gap(plain, message, pause);
-                const Seen before = look(enrolled);
-                const Milliseconds redirected = longest_gap(enrolled, message, pause);
-                const Seen after = look(enrolled);
-                std::printf(
-                    "writes of %zu bytes, a pause of %ld ms: the longest gap is %ld ms, by TCP "
-                    "%ld ms\n",
-                    message, static_cast<long>(pause.count()),
-                    static_cast<long>(redirected.count()), static_cast<long>(by_tcp.count()));
-                EXPECT_GT(after.redirected_bytes(),
-                          before.redirected_bytes() + (buffer != 0 ? 1 : kMiB / 2))
-                    << after.text();
-                EXPECT_GT(after.client.reasons.count("queue"), 0U) << after.text();
-                EXPECT_LT(redirected, std::max(kLeastTimeout * 3 / 4, 2 * by_tcp)) << after.text();
+                // A timeout would come each time, an interruption of the machine does not.
+                Milliseconds gap{}, allowed{};
+                for (int tries = 0; tries < 3 && gap >= allowed; tries++) {
+                    const auto [redirected, by_tcp] = gaps(buffer, message, pause);
+                    std::printf(
+                        "writes of %zu bytes, a pause of %ld ms: the longest gap is %ld ms, by TCP "
+                        "%ld ms\n",
+                        message, static_cast<long>(pause.count()),
+                        static_cast<long>(redirected.count()), static_cast<long>(by_tcp.count()));
+                    gap = redirected;
+                    allowed = std::max(kLeastTimeout * 3 / 4, 2 * by_tcp);
+                }
+                EXPECT_LT(gap, allowed);
             }
     }
 };

@@ -165,17 +165,27 @@ TEST_F(Handover, NothingOfTheDaemonBeforeStaysButTheStub) {
 
 TEST_F(Handover, TheStoreDoesNotGrow) {
     start_with_pairs(1);
-    const Names names = service_manager_->names();
+    // The witness has two sets of names, for the old and the new one, in turn.
+    const auto stored = [this] {
+        Names names;
+        for (std::string name : service_manager_->names()) {
+            if (const std::size_t at = name.find("witness.1."); at != std::string::npos)
+                name[at + 8] = '0';
+            names.insert(name);
+        }
+        return names;
+    };
+    const Names names = stored();
     EXPECT_EQ(names.count(own("leave")), 1U);
     EXPECT_GT(names.count(own("map.sockets")), 0U);
     for (int round = 0; round < 3; round++)
         kill_and_start(usual_policy());
-    EXPECT_EQ(service_manager_->names(), names);
+    EXPECT_EQ(stored(), names);
     reload("");
-    EXPECT_TRUE(wait_until([&] { return service_manager_->names().size() == names.size() - 1; }))
+    EXPECT_TRUE(wait_until([&] { return stored().size() == names.size() - 1; }))
         << "the link to the cgroup is still kept";
     reload(usual_policy());
-    EXPECT_EQ(service_manager_->names(), names);
+    EXPECT_EQ(stored(), names);
 }
 
 TEST_F(Handover, ASignalByHandTakesAllOutAndEmptiesTheStore) {
