@@ -1097,8 +1097,10 @@ std::vector<sa_attachment> BpfDatapath::State::attached_below(const std::string&
     options.sz = sizeof options;
     options.link_info = &info;
     options.link_info_len = sizeof info;
-    const Link link = owned(bpf_program__attach_iter(skeleton->progs.sa_attached, &options),
-                            "attach the iterator sa_attached to cgroup /" + path);
+    bpf_link* made = bpf_program__attach_iter(skeleton->progs.sa_attached, &options);
+    if (made == nullptr && errno == ENOENT)
+        return {};  // removed since it was opened
+    const Link link = owned(made, "attach the iterator sa_attached to cgroup /" + path);
     const std::string bytes = run(link, "list the programs below cgroup /" + path);
     std::vector<sa_attachment> all(bytes.size() / sizeof(sa_attachment));
     std::memcpy(all.data(), bytes.data(), all.size() * sizeof(sa_attachment));

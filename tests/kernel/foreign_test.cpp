@@ -10,7 +10,12 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <memory>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "bpf_objects.hpp"
 #include "kernel_test.hpp"
@@ -220,6 +225,27 @@ TEST_F(Foreign, SockOpsOnVeryManyCgroupsBelowIsNamedForSome) {
         named += names(theirs[i]->sock_ops_line(*pods[i])) ? 1 : 0;
     EXPECT_EQ(named, 64U);
     EXPECT_TRUE(names("sock_ops programs in more than 64 places below those cgroups"));
+}
+
+// Each is looked into for programs of others, and may be gone by then.
+TEST_F(Foreign, CgroupsThatGoMeanwhileDoNotMakeStatusFail) {
+    Theirs theirs;
+    theirs.attach(other_);
+    const TestCgroup churn(cgroup_, "churn");
+    start_daemon(rule("test", {covered_.path(), churn.path() + "/*"}));
+    std::atomic<bool> is_over = false;
+    std::thread others([&] {
+        while (!is_over) {
+            std::vector<TestCgroup> some;
+            for (int i = 0; i < 8; ++i)
+                some.emplace_back(churn, std::to_string(i));
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        }
+    });
+    for (int i = 0; i < 2000 && !HasFailure(); ++i)
+        EXPECT_NO_THROW(status());
+    is_over = true;
+    others.join();
 }
 
 TEST_F(Foreign, SockOpsAboveOnTheSameAndBelowAnswerAsWithoutUs) {
