@@ -627,7 +627,7 @@ class Torture : public KernelTest {
         } catch (const std::exception& error) {
             arena_.fail(std::string("the daemon: ") + error.what());
         }
-        if (arena_.failed)
+        if (arena_.failed && daemon_)
             tell_state();
         for (std::thread& track : tracks)
             track.join();
