@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // A reader that does not read stops its sender, as it does on plain TCP, and costs bounded memory.
 #include <poll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -199,11 +198,6 @@ TEST_F(HandOver, NorIsOneThatHasSetTheSizeOfItsBuffer) {
 
 class Budget : public KernelTest {
   protected:
-    static void SetUpTestSuite() {
-        const rlimit limit{20000, 20000};
-        check(::setrlimit(RLIMIT_NOFILE, &limit), "raise the limit of open files");
-    }
-
     static std::uint64_t queued(const std::vector<Seen>& connections) {
         std::uint64_t bytes = 0;
         for (const Seen& seen : connections)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -34,6 +36,17 @@ void name_report() {
         output += std::string("kernel-test_") + shard + ".xml";
 }
 
+// For thousands of connections, both ends of each.
+void open_many_files() {
+    constexpr rlim_t kMost = 20000;
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kMost)
+        return;
+    limit = {kMost, std::max(kMost, limit.rlim_max)};
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        std::perror("raise the limit of open files");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -43,6 +56,7 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "skipped: the kernel suite needs %s\n", what);
         return kSkipped;
     }
+    open_many_files();
     sockaccel::test::take_turns();
     return RUN_ALL_TESTS();
 }
