@@ -48,6 +48,7 @@ using namespace sockaccel;
 constexpr const char* kDefaultState = "/run/sockaccel";
 constexpr std::chrono::seconds kStopPatience{5};
 constexpr std::chrono::milliseconds kUnitsPatience{500};  // systemd answers within a few
+constexpr int kExitWanted = 75;       // EX_TEMPFAIL: it was about to end, and is needed
 constexpr int kExitUnsupported = 69;  // EX_UNAVAILABLE of sysexits(3): no use in trying again
 
 struct Options {
@@ -160,6 +161,15 @@ void log_verdict(const KernelVerdict& verdict, std::chrono::nanoseconds took) {
             log::info("  " + finding.check + ": " + finding.result + ": " + finding.consequence);
 }
 
+// For callers who came at the last moment: polkit may have to ask somebody.
+constexpr std::chrono::seconds kLastAnswersPatience{10};
+
+// False if there is no service manager. From then on it starts another one for who calls.
+bool tell_that_it_stops() {
+    constexpr std::uint64_t kPatienceUsec = 5'000'000;
+    return sd_notify(0, "STOPPING=1") > 0 && sd_notify_barrier(0, kPatienceUsec) > 0;
+}
+
 void stop(Engine& engine, FdStore& store, std::chrono::seconds patience) {
     sd_notify(0, "STOPPING=1");
     if (is_restart_under_way(store.size())) {
@@ -261,8 +271,14 @@ int serve(const Options& options, FdStore& store) {
     Metrics metrics_text(loop, engine, reloads, SOCKACCEL_VERSION, kernel_release());
     std::optional<MetricsServer> metrics;
     std::optional<IdleExit> idle_exit;
+    std::function<bool()> is_needed;
+    bool stops = false;  // for want of a rule
+    const auto end = [&] { loop.exit(is_needed() ? kExitWanted : EXIT_SUCCESS); };
+    Timer last_answers = loop.timer(end);
     const auto notice = [&] {
-        if (idle_exit)
+        if (stops && !(manager && manager->is_answering()))
+            end();
+        else if (!stops && idle_exit)
             idle_exit->notice();
     };
     SelfTest self_test(
@@ -291,7 +307,7 @@ int serve(const Options& options, FdStore& store) {
             loop, std::move(listeners),
             [&](TextFormat format) { return metrics_text.text(format); }, notice);
 
-    const auto is_needed = [&] {
+    is_needed = [&] {
         return !engine.policy().rules.empty() || self_test.runs() ||
                (manager && manager->is_busy()) || (metrics && metrics->is_busy());
     };
@@ -307,7 +323,15 @@ int serve(const Options& options, FdStore& store) {
                 return;
             }
             log::notice("there is no rule, and nobody asks for anything: stopping until called");
-            loop.exit(EXIT_SUCCESS);
+            if (manager && tell_that_it_stops()) {
+                // Who has called since the name was given up made the bus ask the service manager
+                // to start this service, which ran by then. They wait for the name.
+                manager->claim_name();
+                manager->give_up_name();
+            }
+            last_answers.arm(now() + kLastAnswersPatience);
+            stops = true;
+            notice();
         });
     if (manager)
         manager->on_request(notice);

@@ -375,9 +375,9 @@ class ManagerObject final
             });
     }
 
+    [[nodiscard]] bool is_answering() const { return !probing_.empty() || access_.is_asking(); }
     [[nodiscard]] bool is_busy() const {
-        return !subscribers_.empty() || !holders_.empty() || !probing_.empty() ||
-               access_.is_asking();
+        return !subscribers_.empty() || !holders_.empty() || is_answering();
     }
 
     // Takes subscribers and holders out that have left the bus. Not done in the callback that tells
@@ -1055,6 +1055,10 @@ void Manager::on_request(std::function<void()> callback) {
 
 bool Manager::is_busy() const {
     return state_->presence_ && state_->presence_->object().is_busy();
+}
+
+bool Manager::is_answering() const {
+    return state_->presence_ && state_->presence_->object().is_answering();
 }
 
 void Manager::give_up_name() {

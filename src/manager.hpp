@@ -54,6 +54,8 @@ class Manager {
 
     // Called after each request that was answered, and when a subscriber or a holder has gone.
     void on_request(std::function<void()> callback);
+    // A request was taken that has no answer yet.
+    [[nodiscard]] bool is_answering() const;
     // Somebody waits for an answer or for events, or holds a rule.
     [[nodiscard]] bool is_busy() const;
     // Gives the name back and answers what was sent to it before: from now on callers start another

@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // When the service comes, and when it goes by itself.
+#include <poll.h>
+
 #include <chrono>
 #include <csignal>
 #include <fstream>
+#include <memory>
+#include <string>
 #include <thread>
 
+#include "bus_names.hpp"
+#include "sdbus_compat.hpp"
 #include "system_test.hpp"
 
 namespace sockaccel::test {
@@ -68,6 +74,67 @@ TEST_F(Lifecycle, RequestsAndSubscribersKeepIt) {
         EXPECT_TRUE(stays());
     }
     EXPECT_TRUE(ends());
+}
+
+// A client that calls as soon as the name is given up: the bus then asks systemd for the service,
+// which still runs.
+class LastCall : public Lifecycle {
+  protected:
+    LastCall() {
+        shorten_idle_time();
+        driver_->uponSignal("NameOwnerChanged")
+            .onInterface("org.freedesktop.DBus")
+            .call([this](const std::string& name, const std::string& before,
+                         const std::string& owner) {
+                is_given_up_ =
+                    is_given_up_ || (name == kBusName && !before.empty() && owner.empty());
+            });
+        driver_->finishRegistration();
+    }
+
+    void wait_until_the_name_is_given_up() {
+        is_given_up_ = false;
+        const auto end = std::chrono::steady_clock::now() + slowness() * std::chrono::seconds(20);
+        while (!is_given_up_ && std::chrono::steady_clock::now() < end)
+            if (!process_pending(*bus_)) {
+                pollfd polled{bus_->getEventLoopPollData().fd, POLLIN, 0};
+                ::poll(&polled, 1, 100);
+            }
+        ASSERT_TRUE(is_given_up_);
+    }
+
+    std::unique_ptr<sdbus::IConnection> bus_ = sdbus::createSystemBusConnection();
+    std::unique_ptr<sdbus::IProxy> manager_ =
+        sdbus::createProxy(*bus_, BusName(kBusName), sdbus::ObjectPath("/org/sockaccel1"));
+    std::unique_ptr<sdbus::IProxy> driver_ = sdbus::createProxy(
+        *bus_, BusName("org.freedesktop.DBus"), sdbus::ObjectPath("/org/freedesktop/DBus"));
+
+  private:
+    bool is_given_up_ = false;
+};
+
+TEST_F(LastCall, IsAnswered) {
+    for (int turn = 0; turn < 8; turn++) {
+        systemctl({"start", kService});
+        wait_until_the_name_is_given_up();
+        const sdbus::Variant version =
+            manager_->getProperty("Version").onInterface("org.sockaccel1.Manager");
+        EXPECT_EQ(version.get<std::string>(), SOCKACCEL_VERSION);
+    }
+}
+
+TEST_F(LastCall, KeepsTheServiceIfItNeedsIt) {
+    start_unit("client.service");
+    for (int turn = 0; turn < 8; turn++) {
+        systemctl({"start", kService});
+        wait_until_the_name_is_given_up();
+        write_policy(rule("pair", {"system.slice/client.service"}));
+        manager_->callMethod("Reload").onInterface("org.sockaccel1.Manager");
+        EXPECT_TRUE(wait_until([] { return is_active() && ask("rules").at("rules").size() == 1; }));
+        EXPECT_NE(property(kService, "Result"), "exit-code");
+        write_policy("");
+        systemctl({"reload", kService});
+    }
 }
 
 TEST_F(Lifecycle, CallsAtTheMomentItEndsAreAnswered) {
