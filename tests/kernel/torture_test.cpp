@@ -39,6 +39,7 @@ constexpr milliseconds kStall{1000};
 // The second of the keepalive timer that wakes an edge-triggered reader, and the grain of the
 // kernel's timers: an eighth of what they wait (kernel/time/timer.c).
 constexpr milliseconds kWakeUp{1125};
+constexpr milliseconds kBusy{100};       // that a busy machine may be late by, at least
 constexpr milliseconds kToEnd{20000};    // that a connection may take to end, once it should
 constexpr milliseconds kLightFor{4000};  // that it waits to be enrolled
 
@@ -207,7 +208,7 @@ struct Arena {
     void note_wait(milliseconds waited, const char* what) {
         if (waited > longest_wait.load())
             longest_wait = waited;  // of two at the same time, either
-        if (waited > stall + 2 * beside->delay())
+        if (waited > stall + std::max(kBusy, 2 * beside->delay()))
             throw TrafficError(
                 fmt::format("stalls: {} for {} ms, while plain TCP is never later than {} ms", what,
                             waited.count(), beside->delay().count()));
