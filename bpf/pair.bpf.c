@@ -65,6 +65,7 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 
 	cgroup = cgroup_of((struct sock *)tp);
 	read_tuple(ctx, &claimed.tuple);
+	/* Once more, if the policy was swapped meanwhile: nobody would look at this end again. */
 	if (!find_rules(&claimed, cgroup, role) &&
 	    (claimed.match.generation == generation_now() || !find_rules(&claimed, cgroup, role)))
 		return;

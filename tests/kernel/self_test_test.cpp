@@ -115,8 +115,8 @@ TEST_F(SelfTest, AgreesWithOurOwnMeasurementOfFionread) {
 
     const std::string its_class = !counts_redirected ? "class A" : !counts_plain ? "class B" : "";
     reload("[[rule]]\nname = \"test\"\ncgroups = [\"" + covered_.path() + "\"]\n");
-    if (rows.at("fentry")
-            .ok) {  // the witness watches for its use, and the rule need not tolerate it
+    // Where the witness watches for its use, the rule need not tolerate it.
+    if (rows.at("fentry").ok) {
         EXPECT_EQ(state_of(), "active");
         return;
     }
