@@ -190,7 +190,7 @@ static __always_inline bool charge(struct sa_side *side, __u64 needed)
  */
 static __always_inline __u64 queue_limit(const struct verdict *v)
 {
-	struct sa_rule *rule = &control.rules[v->pair->rule & (SA_MAX_RULES - 1)];
+	struct sa_rule *rule = rule_at(v->pair->rule);
 	struct tcp_sock *peer = v->peer;
 	struct sock *sk = &peer->inet_conn.icsk_inet.sk;
 	__u64 window, buffer;

@@ -13,7 +13,7 @@
 /* Why the rule cannot have what shows these hazards; NONE if it tolerates them all. */
 static __always_inline __u32 reason_of_hazards(__u32 hazards, __u32 rule)
 {
-	hazards &= ~control.rules[rule & (SA_MAX_RULES - 1)].tolerate;
+	hazards &= ~rule_at(rule)->tolerate;
 	if (hazards & SA_TOLERATE_SPLICE)
 		return SA_REASON_SPLICE;
 	if (hazards & SA_TOLERATE_FIONREAD)

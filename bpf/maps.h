@@ -217,9 +217,29 @@ static __always_inline bool is_nearly_full(void)
 	return *(volatile __u32 *)&control.slots_busy + most / 64 >= most;
 }
 
+/*
+ * The mask stays, also where the compiler knows that the number is small: Linux 6.1 forgets what it
+ * has seen of a number that had to be kept on the stack.
+ */
+static __always_inline __u32 rule_index(__u32 rule)
+{
+	asm volatile("" : "+r"(rule));
+	return rule & (SA_MAX_RULES - 1);
+}
+
+static __always_inline struct sa_rule *rule_at(__u32 rule)
+{
+	return &control.rules[rule_index(rule)];
+}
+
+static __always_inline bool is_in(__u64 rules, __u32 rule)
+{
+	return rules >> rule_index(rule) & 1;
+}
+
 static __always_inline bool is_paused(__u32 rule)
 {
-	return *(volatile __u64 *)&control.paused_rules >> (rule & (SA_MAX_RULES - 1)) & 1;
+	return is_in(*(volatile __u64 *)&control.paused_rules, rule);
 }
 
 static __always_inline struct sa_pair *pair_at(__u32 slot, __u32 generation)

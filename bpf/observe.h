@@ -14,8 +14,7 @@
 
 static __always_inline bool is_observed(__u32 rule)
 {
-	return rule < SA_MAX_RULES &&
-	       *(volatile __u64 *)&control.observe_rules >> (rule & (SA_MAX_RULES - 1)) & 1;
+	return rule < SA_MAX_RULES && is_in(*(volatile __u64 *)&control.observe_rules, rule);
 }
 
 static __always_inline void key_of_observation(struct sa_observation_key *key,

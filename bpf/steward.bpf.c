@@ -209,8 +209,7 @@ static __always_inline __u64 proven_at(__u32 rule, __u64 cgroup, __u16 port, __u
 {
 	struct sa_proof *proof = proof_of(rule, cgroup, port, now);
 
-	return (proof ? proof->first_seen_ns : now) +
-	       control.rules[rule & (SA_MAX_RULES - 1)].prove_ns;
+	return (proof ? proof->first_seen_ns : now) + rule_at(rule)->prove_ns;
 }
 
 /* What was seen at this (rule, cgroup, port), by whichever connection. */
@@ -276,11 +275,11 @@ static __noinline __u32 why_not(struct sa_half *half)
 
 	if (!half)
 		return SA_REASON_POLICY;
-	rule = &control.rules[half->rule & (SA_MAX_RULES - 1)];
+	rule = rule_at(half->rule);
 	if (rule->active && rule->action == SA_OBSERVE)
 		return look_at_observed(half);
 	if (!rule->active || rule->action != SA_ACCELERATE ||
-	    control.drain_rules >> (half->rule & (SA_MAX_RULES - 1)) & 1)
+	    is_in(control.drain_rules, half->rule))
 		return SA_REASON_POLICY;
 	if (is_paused(half->rule))
 		return SA_REASON_PAUSED;
@@ -974,22 +973,22 @@ static __always_inline bool tend_closed(struct sa_pair *pair, __u32 slot, __u64 
 static __noinline void tend(struct sa_pair *pair, __u32 slot)
 {
 	__u64 now = bpf_ktime_get_ns();
-	__u32 id;
+	bool is_draining;
 
 	if (!pair || pair->state == SA_FREE)
 		return;
 	if (!tend_closed(pair, slot, now))
 		return;
-	id = pair->rule & (SA_MAX_RULES - 1);
+	is_draining = is_in(control.drain_rules, pair->rule);
 	if (control.pressure) {
 		reclaim(&pair->side[0], &pair->side[1]);
 		reclaim(&pair->side[1], &pair->side[0]);
 	}
-	if (is_paused(id) && !pair->wish && (pair->state == SA_OPENING || pair->state == SA_LIVE))
+	if (is_paused(pair->rule) && !pair->wish && (pair->state == SA_OPENING || pair->state == SA_LIVE))
 		pair->wish = SA_REASON_PAUSED;
 	switch (pair->state) {
 	case SA_JOINING:
-		if (control.drain_rules >> id & 1)
+		if (is_draining)
 			abort_join(pair, slot, control.drain_reason, now);
 		else if (pair->reason || pair->wish)
 			abort_join(pair, slot, pair->reason ?: pair->wish, now);
@@ -999,7 +998,7 @@ static __noinline void tend(struct sa_pair *pair, __u32 slot)
 			note_next(now + SA_PASS_INTERVAL_NS);
 		break;
 	case SA_OPENING:
-		if (control.drain_rules >> id & 1)
+		if (is_draining)
 			abort_join(pair, slot, control.drain_reason, now);
 		else if (pair->wish)
 			abort_join(pair, slot, pair->wish, now);
@@ -1009,7 +1008,7 @@ static __noinline void tend(struct sa_pair *pair, __u32 slot)
 			note_next(pair->open_ns);
 		break;
 	case SA_LIVE:
-		if (control.drain_rules >> id & 1)
+		if (is_draining)
 			leave(pair, control.drain_reason, now);
 		else if (pair->wish == SA_REASON_SPLICE &&
 			 (has_unread((struct sock *)pair->side[0].sk) ||
