@@ -36,10 +36,9 @@ class Languages : public Programs {
             << daemon_->rule("test")->Why();
     }
 
-    [[nodiscard]] static std::string seconds() { return std::to_string(3 * slowness()); }
     // Four connections at once.
     [[nodiscard]] static Arguments load(const std::string& client, const std::string& port) {
-        return {client, port, seconds(), "4"};
+        return {client, port, seconds(3), "4"};
     }
 
     void expect_accelerated(const Arguments& client, const std::vector<const Process*>& servers) {
@@ -213,7 +212,7 @@ TEST_F(Languages, PhpredisStaysInTcp) {
         server_place_.command({"redis-server", "--port", "9000", "--bind", "127.0.0.1", "--save",
                                "", "--appendonly", "no", "--dir", directory_.path()}));
     await_ports({"9000"});
-    expect_in_tcp({"php", LANGUAGES "/redis.php", "9000", seconds()}, "blocking", {&server});
+    expect_in_tcp({"php", LANGUAGES "/redis.php", "9000", seconds(3)}, "blocking", {&server});
 }
 
 // The rule is for what is between these two.

@@ -34,6 +34,11 @@ class Programs : public KernelTest {
         static_cast<void>(directory_.write(name, text));
     }
 
+    // How long a client works, as text.
+    [[nodiscard]] static std::string seconds(int count) {
+        return std::to_string(count * slowness());
+    }
+
     // programs.py with these arguments.
     [[nodiscard]] static std::vector<std::string> python(const std::vector<std::string>& arguments);
     void await_ports(const std::vector<std::string>& ports);

@@ -194,7 +194,7 @@ backend files
 
 TEST_F(Servers, NginxServesBodiesOfAllSizes) {
     const Process server(nginx());
-    expect_right({"get", "8081", "5", "8", path("www")}, 50 * kMiB, {&server});
+    expect_right({"get", "8081", seconds(5), "8", path("www")}, 50 * kMiB, {&server});
 }
 
 TEST_F(Servers, NginxPassesAnswersOn) {
@@ -202,8 +202,9 @@ TEST_F(Servers, NginxPassesAnswersOn) {
         GTEST_SKIP() << kNoReader;
     const Process server(nginx());
     await_ports({"8080", "8081"});
-    expect_right({"get", "8080", "5", "8", path("www")}, 50 * kMiB, {&server});
-    expect_right({"get", "8080", "5", "8", path("www"), "/unbuffered/"}, 50 * kMiB, {&server});
+    expect_right({"get", "8080", seconds(5), "8", path("www")}, 50 * kMiB, {&server});
+    expect_right({"get", "8080", seconds(5), "8", path("www"), "/unbuffered/"}, 50 * kMiB,
+                 {&server});
 }
 
 TEST_F(Servers, NginxPassesBodiesOnToAsyncio) {
@@ -212,29 +213,29 @@ TEST_F(Servers, NginxPassesBodiesOnToAsyncio) {
     const Process server(nginx());
     const Process sums(server_place_.command(python({"sums", "8082"})));
     await_ports({"8080", "8082"});
-    expect_right({"post", "8080", "5", "8"}, 10 * kMiB, {&server, &sums});
+    expect_right({"post", "8080", seconds(5), "8"}, 10 * kMiB, {&server, &sums});
 }
 
 TEST_F(Servers, AsyncioTakesBodiesFromAsyncio) {
     const Process sums(server_place_.command(python({"sums", "8082"})));
-    expect_right({"post", "8082", "4", "4"}, 10 * kMiB, {&sums});
+    expect_right({"post", "8082", seconds(4), "4"}, 10 * kMiB, {&sums});
 }
 
 TEST_F(Servers, HaproxyPassesAnswersOn) {
     const Process files(nginx());
     const Process server(haproxy({}));
     await_ports({"8081", "8090"});
-    expect_right({"get", "8090", "5", "8", path("www")}, 50 * kMiB, {&files, &server});
+    expect_right({"get", "8090", seconds(5), "8", path("www")}, 50 * kMiB, {&files, &server});
 }
 
 // It reads with splice(2), which a rule has to tolerate, and here does not.
 TEST_F(Servers, HaproxyThatSplicesStaysInTcp) {
-    reload("[[rule]]\nname = \"test\"\ncgroups = [\"" + covered_.path() +
-           "\"]\nprove = \"0s\"\ntolerate = [\"fionread\", \"waitall\"]\n");
+    reload("[[rule]]\nname = \"test\"\ncgroups = [\"" + covered_.path() + "\"]\nprove = \"" +
+           seconds(2) + "s\"\ntolerate = [\"fionread\", \"waitall\"]\n");
     const Process files(nginx());
     const Process server(haproxy("    option splice-request\n    option splice-response\n"));
     await_ports({"8081", "8090"});
-    expect_right({"get", "8090", "3", "8", path("www")}, 0, {&files, &server});
+    expect_right({"get", "8090", seconds(3), "8", path("www")}, 0, {&files, &server});
     EXPECT_EQ(counters().at("redirected_bytes"), 0U);
     EXPECT_NE(daemon_->rule("test")->Why().find("splice"), std::string::npos)
         << daemon_->rule("test")->Why();
@@ -261,13 +262,13 @@ ErrorLog /dev/stderr
                                      directory_.path().string()));
     const Process server(
         server_place_.command({"apache2", "-f", path("apache.conf"), "-DFOREGROUND"}));
-    expect_right({"get", "8080", "5", "8", path("www")}, 50 * kMiB, {&server});
+    expect_right({"get", "8080", seconds(5), "8", path("www")}, 50 * kMiB, {&server});
 }
 
 TEST_F(Servers, MemcachedGivesBackWhatWasSet) {
     const Process server(server_place_.command(
         {"memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", "11211", "-m", "64"}));
-    expect_right({"memcached", "11211", "4", "8"}, 10 * kMiB, {&server});
+    expect_right({"memcached", "11211", seconds(4), "8"}, 10 * kMiB, {&server});
 }
 
 TEST_F(Servers, PostgresqlServesPgbenchWithoutAnError) {
@@ -276,23 +277,25 @@ TEST_F(Servers, PostgresqlServesPgbenchWithoutAnError) {
     const std::uint64_t before = counters().at("redirected_bytes");
     for (const char* protocol : {"simple", "prepared"}) {
         const Outcome outcome =
-            run(as_postgres(client_place_, {pgbench, "--host=127.0.0.1", "--client=4", "--time=4",
-                                            std::string("--protocol=") + protocol, "postgres"}),
-                std::chrono::seconds(60));
+            run(as_postgres(client_place_,
+                            {pgbench, "--host=127.0.0.1", "--client=4", "--time=" + seconds(4),
+                             std::string("--protocol=") + protocol, "postgres"}),
+                slowness() * std::chrono::seconds(60));
         EXPECT_EQ(outcome.status, 0) << outcome.output << outcome.error;
         EXPECT_NE(outcome.output.find("number of failed transactions: 0 "), std::string::npos)
             << outcome.output << outcome.error;
     }
     write("large.sql", "select repeat('0123456789', 50000);\n");
     const Outcome large =
-        run(as_postgres(client_place_, {pgbench, "--host=127.0.0.1", "--client=4", "--time=4",
-                                        "--no-vacuum", "--file=" + path("large.sql"), "postgres"}),
-            std::chrono::seconds(60));
+        run(as_postgres(client_place_,
+                        {pgbench, "--host=127.0.0.1", "--client=4", "--time=" + seconds(4),
+                         "--no-vacuum", "--file=" + path("large.sql"), "postgres"}),
+            slowness() * std::chrono::seconds(60));
     EXPECT_EQ(large.status, 0) << large.output << large.error;
     EXPECT_NE(large.output.find("number of failed transactions: 0 "), std::string::npos)
         << large.output << large.error;
     // Of the transactions: the large results are streams of 8 KiB writes, which TCP has faster.
-    EXPECT_GE(counters().at("redirected_bytes") - before, kMiB) << connections_text();
+    EXPECT_GE(counters().at("redirected_bytes") - before, kMiB / slowness()) << connections_text();
 }
 
 // --- what is observed, and what is suggested by it
@@ -311,12 +314,13 @@ class Suggested : public Servers {
     void use(const std::vector<const Process*>& servers) {
         Process redis(client_place_.command({"redis-benchmark", "-p", "6379", "-c", "4", "-n",
                                              "100000000", "-d", "1000", "-t", "set", "-q"}));
-        expect_right({"get", "8080", "3", "4", path("www")}, 0, servers);
+        expect_right({"get", "8080", seconds(3), "4", path("www")}, 0, servers);
         EXPECT_TRUE(redis.runs()) << output_of(redis);
         const Outcome pgbench =
-            run(as_postgres(client_place_, {postgresql_binaries() / "pgbench", "--host=127.0.0.1",
-                                            "--client=4", "--time=3", "--no-vacuum", "postgres"}),
-                std::chrono::seconds(60));
+            run(as_postgres(client_place_,
+                            {postgresql_binaries() / "pgbench", "--host=127.0.0.1", "--client=4",
+                             "--time=" + seconds(3), "--no-vacuum", "postgres"}),
+                slowness() * std::chrono::seconds(60));
         EXPECT_EQ(pgbench.status, 0) << pgbench.output << pgbench.error;
     }
 
@@ -380,8 +384,8 @@ TEST_F(Suggested, RulesForRedisNginxAndPostgresqlWork) {
         EXPECT_EQ(state_of(upstream), is_watched ? "active" : "refused");
     }
     use({&web});
-    EXPECT_GT(redirected_at(server + "-6379"), kMiB) << connections_text();
-    EXPECT_GT(redirected_at(server + "-5432"), 64 * kKiB) << connections_text();
+    EXPECT_GT(redirected_at(server + "-6379"), kMiB / slowness()) << connections_text();
+    EXPECT_GT(redirected_at(server + "-5432"), 64 * kKiB / slowness()) << connections_text();
 }
 
 TEST_F(Suggested, NoRuleForWhoSplices) {
@@ -390,8 +394,7 @@ TEST_F(Suggested, NoRuleForWhoSplices) {
     const Process files(nginx());
     const Process server(haproxy("    option splice-request\n    option splice-response\n"));
     await_ports({"8081", "8090"});
-    const std::string seconds = std::to_string(3 * slowness());
-    expect_right({"get", "8090", seconds, "8", path("www")}, 0, {&files, &server});
+    expect_right({"get", "8090", seconds(3), "8", path("www")}, 0, {&files, &server});
     const std::string policy = suggestion();
     SCOPED_TRACE(ctl({}, {"suggest", "--json"}).output);
     EXPECT_EQ(policy.find("ports = [8081]"), std::string::npos) << policy;
