@@ -237,8 +237,8 @@ TEST_F(Servers, HaproxyThatSplicesStaysInTcp) {
     await_ports({"8081", "8090"});
     expect_right({"get", "8090", seconds(3), "8", path("www")}, 0, {&files, &server});
     EXPECT_EQ(counters().at("redirected_bytes"), 0U);
-    EXPECT_NE(daemon_->rule("test")->Why().find("splice"), std::string::npos)
-        << daemon_->rule("test")->Why();
+    const std::string why = daemon_->rule("test")->Why();
+    EXPECT_EQ(why.find("splice") != std::string::npos, !fentry_loads()) << why;
 }
 
 TEST_F(Servers, ApacheWithDeferredAcceptServesBodiesOfAllSizes) {
@@ -257,6 +257,7 @@ AcceptFilter http data
 DocumentRoot {0}/www
 KeepAlive On
 MaxKeepAliveRequests 0
+KeepAliveTimeout 100
 ErrorLog /dev/stderr
 )",
                                      directory_.path().string()));
@@ -410,8 +411,9 @@ TEST_F(Servers, ACommandIsAcceleratedToWhatARuleCovers) {
                                "", "--appendonly", "no", "--dir", "/tmp"}));
     await_ports({"6379"});
     const Outcome outcome =
-        ctl({other_, netns_}, {"run", "--tolerate", "fionread,splice,waitall", "--", "timeout", "3",
-                               "redis-benchmark", "-c", "4", "-n", "100000000", "-q", "-t", "set"});
+        ctl({other_, netns_},
+            {"run", "--tolerate", "fionread,splice,waitall", "--", "timeout", seconds(3),
+             "redis-benchmark", "-c", "4", "-n", "100000000", "-q", "-t", "set"});
     EXPECT_EQ(outcome.status, 124) << outcome.error;  // timeout's own
     EXPECT_NE(outcome.error.find(" connections were accelerated"), std::string::npos)
         << outcome.error;
@@ -421,9 +423,9 @@ TEST_F(Servers, ACommandIsAcceleratedToWhatARuleCovers) {
 
 TEST_F(Servers, ACommandIsAcceleratedWithinItself) {
     const Outcome outcome = ctl(
-        {other_, netns_},
-        {"run", "--tolerate", "fionread,splice,waitall", "--", "sh", "-c",
-         "iperf3 -s -1 >/dev/null & sleep 0.5; iperf3 -c 127.0.0.1 -l 64K -t 3 -b 1G >/dev/null"});
+        {other_, netns_}, {"run", "--tolerate", "fionread,splice,waitall", "--", "sh", "-c",
+                           "iperf3 -s -1 >/dev/null & sleep 0.5; iperf3 -c 127.0.0.1 -l 64K -t " +
+                               seconds(3) + " -b 1G >/dev/null"});
     EXPECT_EQ(outcome.status, 0) << outcome.error;
     EXPECT_NE(outcome.error.find("connections were accelerated"), std::string::npos)
         << outcome.error;
