@@ -33,6 +33,18 @@ static __always_inline bool agree(const struct sa_claim *client, const struct sa
 	       client->tstamp_ok == server->tstamp_ok;
 }
 
+/* Without NAT between them, each end's addresses are the other one's, mirrored. */
+static __always_inline bool is_translated(const struct sa_half *half)
+{
+	const struct sa_tuple *client = &half->claim[SA_CLIENT].tuple;
+	const struct sa_tuple *server = &half->claim[SA_SERVER].tuple;
+
+	return client->local_port != server->remote_port ||
+	       client->remote_port != server->local_port ||
+	       !is_same_address(client->local, server->remote) ||
+	       !is_same_address(client->remote, server->local);
+}
+
 static __always_inline struct cgroup *cgroup_of(struct sock *sk)
 {
 	return BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
@@ -94,6 +106,20 @@ static __always_inline bool find_rules(struct sa_claim *claim, struct cgroup *cg
 	return generation_now() == generation;
 }
 
+/* Of these, in the order in which they decide. SA_MAX_RULES: there is none. */
+static __always_inline __u32 first_rule(__u64 rules)
+{
+	if (!rules)
+		return SA_MAX_RULES;
+	for (__u32 rank = 0; rank < SA_MAX_RULES; rank++) {
+		__u32 id = control.order[rank] & (SA_MAX_RULES - 1);
+
+		if (rules >> id & 1)
+			return id;
+	}
+	return SA_MAX_RULES;
+}
+
 /* See Tables::decide in src/plan.cpp, which says the same. SA_MAX_RULES: no rule covers it. */
 SEPARATELY_VERIFIED __u32 deciding_rule(const struct sa_match *client,
 					const struct sa_match *server)
@@ -108,15 +134,7 @@ SEPARATELY_VERIFIED __u32 deciding_rule(const struct sa_match *client,
 		return SA_MAX_RULES;
 	rules = client->cgroup_rules & server->cgroup_rules &
 		(client->view_rules | server->view_rules) & control.deciding_rules;
-	if (!rules)
-		return SA_MAX_RULES;
-	for (__u32 rank = 0; rank < SA_MAX_RULES; rank++) {
-		__u32 id = control.order[rank] & (SA_MAX_RULES - 1);
-
-		if (rules >> id & 1)
-			return id;
-	}
-	return SA_MAX_RULES;
+	return first_rule(rules);
 }
 
 /* By one policy, or not at all: false if the claims are of two. */

@@ -102,7 +102,7 @@ static __always_inline bool is_cgroup_memory_short(struct sock *peer, __u32 size
 	return !has_pages(counter, size / SA_PAGE_BYTES + SA_SPARE_PAGES);
 }
 
-static __always_inline __u32 peer_obstacle(struct tcp_sock *peer)
+static __always_inline __u32 peer_obstacle(struct tcp_sock *peer, const struct sa_pair *pair)
 {
 	struct sock *sk = &peer->inet_conn.icsk_inet.sk;
 	struct socket *socket;
@@ -124,7 +124,7 @@ static __always_inline __u32 peer_obstacle(struct tcp_sock *peer)
 	file = PEER_FIELD(socket, file);
 	if (!file)
 		return SA_REASON_PEER_GONE;
-	if (!(PEER_FIELD(file, f_flags) & O_NONBLOCK))
+	if (!(PEER_FIELD(file, f_flags) & O_NONBLOCK) && !may_block(pair))
 		return SA_REASON_BLOCKING;
 	return SA_REASON_NONE;
 }
@@ -355,7 +355,7 @@ static __always_inline __u32 obstacle(struct verdict *v)
 	reason = is_paused(v->pair->rule) ? SA_REASON_PAUSED : own_obstacle(v->own);
 	if (reason)
 		return reason;
-	reason = peer_obstacle(peer);
+	reason = peer_obstacle(peer, v->pair);
 	if (reason)
 		return reason;
 	v->limit = queue_limit(v);
@@ -502,7 +502,7 @@ int sa_gate(struct sk_msg_md *msg)
 	if (!v.pair || !v.own)
 		return SK_PASS;
 	v.size = msg->size;
-	if (v.pair->state == SA_JOINING || v.pair->state == SA_OPENING) {
+	if (IN_STATES(v.pair->state, 1u << SA_ENTERED | 1u << SA_JOINING | 1u << SA_OPENING)) {
 		try_out(&v);
 		return SK_PASS; /* not enrolled yet: not counted either */
 	}

@@ -70,7 +70,16 @@ struct {
 	__type(value, struct sa_half);
 } halves SEC(".maps") __weak;
 
-/* Slots, taken and given back by the steward. Sized by limits.connections. */
+/* What listeners are about to accept. Used within microseconds, by the client that is told of it.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct sa_caller);
+	__type(value, struct sa_announcement);
+} announcements SEC(".maps") __weak;
+
+/* Slots. Sized by limits.connections. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 65536);
@@ -240,6 +249,12 @@ static __always_inline bool is_in(__u64 rules, __u32 rule)
 static __always_inline bool is_paused(__u32 rule)
 {
 	return is_in(*(volatile __u64 *)&control.paused_rules, rule);
+}
+
+/* Readers that block are enrolled only if they never can have slept by TCP's queue. */
+static __always_inline bool may_block(const struct sa_pair *pair)
+{
+	return pair->at_connect && rule_at(pair->rule)->tolerate & SA_TOLERATE_BLOCKING;
 }
 
 static __always_inline struct sa_pair *pair_at(__u32 slot, __u32 generation)

@@ -7,8 +7,10 @@
  * shows them. Programs of nested cgroups run one after the other for one socket, so everything here
  * may happen twice. They return 1 and never write ctx->reply: other people's programs share it.
  */
+#include "hazard.h"
 #include "claim.h"
 #include "memory.h"
+#include "slots.h"
 #include "socket.h"
 
 struct sa_control control = {};
@@ -41,6 +43,152 @@ static __always_inline void read_tuple(struct bpf_sock_ops *ctx, struct sa_tuple
 	put_address(tuple->remote, is_ipv4, remote4, remote6);
 	tuple->local_port = ctx->local_port;
 	tuple->remote_port = bpf_ntohl(ctx->remote_port);
+}
+
+/* --- entering at connect
+ * -----------------------------------------------------------------------------
+ *
+ * A reader that blocks may sleep in recv() by TCP's queue at any time, so it can be put into the
+ * SOCKHASH only while nobody can read yet: the client before connect() returns, the server before
+ * accept() does. The client is first, when it cannot know yet whether its server is covered. So the
+ * listener's side announces whose SYN it is about to accept; both ends then enter, with the gate
+ * shut, and wait as a candidate does for the steward to open it or to take them out again.
+ */
+
+/* BPF_SOCK_OPS_TIMEOUT_INIT: of a request socket, it is the answer to a SYN (tcp_conn_request). */
+static __always_inline void announce(struct bpf_sock_ops *ctx)
+{
+	__u32 generation = generation_now();
+	struct sa_announcement announcement = {.generation = generation};
+	struct sa_caller caller = {};
+	struct sa_tuple tuple;
+
+	if (!control.connect_rules || ctx->is_fullsock)
+		return;
+	read_tuple(ctx, &tuple);
+	announcement.view_rules = rules_of_view(tuple.local, tuple.local_port, generation & 1);
+	announcement.time_ns = bpf_ktime_get_ns();
+	__builtin_memcpy(caller.address, tuple.remote, sizeof(caller.address));
+	caller.port = tuple.remote_port;
+	bpf_map_update_elem(&announcements, &caller, &announcement, BPF_ANY);
+}
+
+static __always_inline __u64 rules_to_enter_by(void)
+{
+	return control.connect_rules & ~*(volatile __u64 *)&control.paused_rules;
+}
+
+/*
+ * By which rule this client enters, if the server turns out to be who was announced and in that
+ * rule's cgroups; which one it is, is decided then. SA_MAX_RULES: by none.
+ */
+SEPARATELY_VERIFIED __u32 rule_to_enter_by(const struct sa_claim *client)
+{
+	struct sa_announcement *announcement;
+	struct sa_caller caller = {};
+	__u64 rules;
+
+	if (!client)
+		return SA_MAX_RULES;
+	__builtin_memcpy(caller.address, client->tuple.local, sizeof(caller.address));
+	caller.port = client->tuple.local_port;
+	announcement = bpf_map_lookup_elem(&announcements, &caller);
+	if (!announcement || announcement->generation != client->match.generation ||
+	    bpf_ktime_get_ns() - announcement->time_ns > SA_HALF_LIFE_NS)
+		return SA_MAX_RULES;
+	rules = client->match.cgroup_rules & rules_to_enter_by() &
+		(client->match.view_rules | announcement->view_rules);
+	if (client->match.cgroup_rules & client->match.view_rules & control.bypass_rules)
+		return SA_MAX_RULES;
+	return first_rule(rules);
+}
+
+/* As far as it can be known before its program has it. */
+static __always_inline bool may_enter(const struct sa_end *end, __u32 rule)
+{
+	struct sock *sk = (struct sock *)end->claim.sk;
+	struct sa_proof *proof = known_proof_of(rule, end->claim.cgroup, server_port(end));
+	__u64 prove_ns = rule_at(rule)->prove_ns;
+
+	if (prove_ns && (!proof || end->claim.born_ns < proof->first_seen_ns + prove_ns))
+		return false;
+	if (proof && reason_of_hazards(proof->hazards, rule))
+		return false;
+	if (end->role == SA_CLIENT && !BPF_CORE_READ(sk, sk_socket, file))
+		return false; /* the kernel's own */
+	/* Without a program of its own, another map would share its psock with ours. */
+	return !obstacle_of_kind(end->claim.sk) && !psock_of(sk);
+}
+
+static __always_inline bool enter(struct bpf_sock_ops *ctx, struct sa_end *end,
+				  const struct sa_pair *pair, __u32 slot)
+{
+	__u64 key = end->claim.cookie;
+
+	if (bpf_sock_hash_update(ctx, &sockets, &key, BPF_NOEXIST))
+		return false;
+	end->slot_generation = pair->generation;
+	__sync_lock_test_and_set(&end->slot, slot);
+	return true;
+}
+
+static __noinline int enter_client(struct bpf_sock_ops *ctx, struct sa_end *end)
+{
+	__u32 rule = rule_to_enter_by(&end->claim), slot = SA_NO_SLOT;
+	struct sa_half *half = bpf_map_lookup_elem(&halves, &end->key);
+	struct sa_pair *pair;
+
+	if (rule >= SA_MAX_RULES || !half || half->poison || !may_enter(end, rule))
+		return 0;
+	pair = take_slot(&slot);
+	if (!pair)
+		return 0;
+	set_pair(pair, rule, &end->key, &end->claim, end->claim.born_ns);
+	pair->netns = end->netns;
+	pair->at_connect = 1;
+	pair->inserted = 1 << SA_CLIENT;
+	if (!enter(ctx, end, pair, slot)) {
+		free_slot(pair, slot);
+		return 0;
+	}
+	__sync_lock_test_and_set(&pair->state, SA_ENTERED);
+	half->slot_generation = pair->generation;
+	__sync_lock_test_and_set(&half->slot, slot);
+	return 0;
+}
+
+/* Its client has entered before, as it is ESTABLISHED before. */
+static __noinline int enter_server(struct bpf_sock_ops *ctx, struct sa_end *end)
+{
+	struct sa_half *half = bpf_map_lookup_elem(&halves, &end->key);
+	__u64 cookie = end->claim.cookie;
+	struct sa_pair *pair;
+
+	if (!half || !half->matched || half->rule >= SA_MAX_RULES ||
+	    !is_in(rules_to_enter_by(), half->rule))
+		return 0;
+	pair = pair_at(half->slot, half->slot_generation);
+	if (!pair || pair->state != SA_ENTERED || !may_enter(end, half->rule))
+		return 0;
+	pair->rule = half->rule;
+	/* The pair may be enrolled on the client's visit, before the steward's first to this end. */
+	end->rule = half->rule;
+	end->peer_uid = half->claim[SA_CLIENT].uid;
+	end->matched = 1;
+	set_side(pair, SA_SERVER, &end->claim);
+	if (is_translated(half) || pair->netns != end->netns)
+		pair->tracked_ns = end->claim.born_ns;
+	if (!enter(ctx, end, pair, half->slot)) {
+		pair->side[SA_SERVER].cookie = 0;
+		return 0;
+	}
+	__sync_fetch_and_or(&pair->inserted, 1 << SA_SERVER);
+	/* The steward gives up by freeing the slot, and then takes out who is in. */
+	if (pair->generation != end->slot_generation || pair->state != SA_ENTERED) {
+		bpf_map_delete_elem(&sockets, &cookie);
+		end->slot = SA_NO_SLOT;
+	}
+	return 0;
 }
 
 static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_sock *sk, __u32 role)
@@ -111,6 +259,10 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 					       BPF_SOCK_OPS_RTT_CB_FLAG |
 					       BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
 	claim(end);
+	if (control.connect_rules && role == SA_CLIENT)
+		enter_client(ctx, end);
+	else if (control.connect_rules)
+		enter_server(ctx, end);
 	__sync_lock_test_and_set(&end->claimed, 1);
 }
 
@@ -163,6 +315,7 @@ static __always_inline void tell_closed(const struct sa_end *end)
 
 static __always_inline void state_changed(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
+	struct sa_pair *pair;
 	struct sa_end *end;
 
 	if (ctx->args[1] != BPF_TCP_CLOSE)
@@ -172,9 +325,11 @@ static __always_inline void state_changed(struct bpf_sock_ops *ctx, struct bpf_s
 		return;
 	if (control.observe_rules)
 		observe_close(sk, end, bpf_ktime_get_ns());
+	pair = pair_at(end->slot, end->slot_generation);
 	if (end->slot != SA_NO_SLOT)
 		raise_work(); /* the pair's slot and its share of the budget come free */
-	else if (control.events_wanted && end->role == SA_CLIENT)
+	if ((end->slot == SA_NO_SLOT || (pair && pair->state == SA_ENTERED)) &&
+	    control.events_wanted && end->role == SA_CLIENT)
 		tell_closed(end);
 }
 
@@ -224,6 +379,7 @@ static __always_inline void traffic_seen(struct bpf_sock_ops *ctx, struct bpf_so
 {
 	struct sa_end *end = bpf_sk_storage_get(&ends, sk, NULL, 0);
 	__u64 now = bpf_ktime_get_coarse_ns(); /* for each acknowledgement: it has to be cheap */
+	struct sa_pair *pair;
 	struct sa_half *half;
 
 	if (!end) {
@@ -240,7 +396,9 @@ static __always_inline void traffic_seen(struct bpf_sock_ops *ctx, struct bpf_so
 		return;
 	if (end->slot != SA_NO_SLOT) {
 		want_calls(ctx, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG, true);
-		return;
+		pair = pair_at(end->slot, end->slot_generation);
+		if (!pair || pair->state != SA_ENTERED || now < end->cool_until_ns)
+			return;
 	}
 	if (end->reason == SA_REASON_FULL && is_nearly_full()) {
 		end->cool_until_ns = now + SA_FULL_RETRY_NS;
@@ -338,6 +496,10 @@ int sa_pair_ends(struct bpf_sock_ops *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;
 
+	if (ctx->op == BPF_SOCK_OPS_TIMEOUT_INIT) {
+		announce(ctx);
+		return 1;
+	}
 	if (!sk)
 		return 1;
 	switch (ctx->op) {

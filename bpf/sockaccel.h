@@ -30,7 +30,7 @@
  *   "map.programs"  a PROG_ARRAY. Without its element 0 all is TCP.
  *   "link.*"        the links to cgroups, whose programs wake readers until no pair remains.
  */
-#define SA_ABI 5
+#define SA_ABI 6
 
 #define SA_MAX_RULES	    64	  /* one bit each in a rule mask */
 #define SA_MAX_CGROUPS	    65536 /* cgroups that rules select */
@@ -57,6 +57,7 @@
 #define SA_WAIT_LEAST	   16384  /* ... with a message of this size at least */
 #define SA_WAIT_ROUNDS	   1024	  /* of looking, at most */
 #define SA_WAIT_MAX_SHIFT  10	  /* after so many waits in vain, one in 2^10 messages */
+#define SA_PATTERN_LOOKS   3	  /* at a pair that has entered at connect and does not gain */
 #define SA_SAMPLE_MESSAGES 256	  /* messages after which the gate judges a pair's pattern */
 
 #define SA_MS		       1000000ull
@@ -226,6 +227,7 @@ struct sa_control {
 	/* Masks of active rules: of those that decide (accelerate or observe), that bypass, that
 	 * observe. */
 	__u64 deciding_rules, bypass_rules, observe_rules;
+	__u64 connect_rules;	  /* mask: they tolerate blocking, their ends enter at connect */
 	__u8 order[SA_MAX_RULES]; /* ids of all active rules; the first one decides first */
 	__u64 drain_rules;	  /* mask: pairs of these rules leave */
 	__u64 paused_rules;	  /* mask: all goes by TCP, pairs leave, nothing is enrolled */
@@ -303,9 +305,11 @@ struct sa_half {
 	__u32 reserved;
 	__u32 slot; /* SA_NO_SLOT until a pair slot is taken */
 	__u32 slot_generation;
-	__u32 reason; /* of the last look, for the other end's visit */
-	__u32 parked; /* no look before there is traffic again */
-	__u32 due;    /* there is */
+	__u32 reason;  /* of the last look, for the other end's visit */
+	__u32 besides; /* as in sa_end */
+	__u32 looks;   /* at a pair that has entered, whose pattern did not gain */
+	__u32 parked;  /* no look before there is traffic again */
+	__u32 due;     /* there is */
 	__u64 next_look_ns;
 	__u64 backoff_ns;
 	__u64 bytes_sent[2]; /* at the last look, by role */
@@ -326,7 +330,8 @@ struct sa_end {
 	__u8 strikes;	/* evictions because it did not gain */
 	__u8 half_done; /* since its last claim: what became of its half is known */
 	__u8 observed;	/* its rule observes */
-	__u8 reserved[3];
+	__u8 besides; /* enum sa_reason: what stands against it beside `blocking`, if that is why */
+	__u8 reserved[2];
 	__u32 claimed; /* its first claim is in the table of halves: no pass looks at it before */
 	__u32 reason;  /* enum sa_reason: why not enrolled */
 	__u64 cool_until_ns;			     /* traffic before is not looked at */
@@ -354,6 +359,19 @@ struct sa_end {
 	__u32 reasons[SA_REASON_COUNT]; /* messages of this end left to TCP, by reason */
 };
 
+/* From where a SYN came that a listener accepts: the client's address, as that one sees it. */
+struct sa_caller {
+	__u8 address[16];
+	__u32 port;
+};
+
+struct sa_announcement {
+	__u64 time_ns;
+	__u64 view_rules; /* rules whose port and network match in the listener's view */
+	__u32 generation; /* of the policy */
+	__u32 reserved;
+};
+
 /* The value in the map of candidates; what is known of them is in sa_half. */
 struct sa_candidate {
 	__u64 since_ns;
@@ -361,6 +379,7 @@ struct sa_candidate {
 
 enum sa_pair_state {
 	SA_FREE,
+	SA_ENTERED,   /* at connect, one end or both; a candidate like others; gate closed */
 	SA_JOINING,   /* ends enter the SOCKHASH one by one; gate closed */
 	SA_OPENING,   /* both in; the gate opens at open_ns */
 	SA_LIVE,      /* the gate decides for each message */
@@ -400,9 +419,11 @@ struct sa_pair {
 	__u64 since_ns; /* of the state */
 	__u64 open_ns;
 	struct sa_key key;
-	__u32 reason;		/* why it leaves, or left */
-	__u32 wish;		/* enum sa_reason: why it shall leave; 0: it shall not */
-	__u32 told;		/* enrolled was counted, left is still to be */
+	__u32 reason;	  /* why it leaves, or left */
+	__u32 wish;	  /* enum sa_reason: why it shall leave; 0: it shall not */
+	__u32 told;	  /* enrolled was counted, left is still to be */
+	__u32 at_connect; /* both ends entered before anybody could read from them */
+	__u32 reserved;
 	struct sa_tuple client; /* as the client sees the connection */
 	__u64 netns;		/* of the end that joined last */
 	__u64 tracked_ns; /* a message was left to TCP for conntrack's sake; 0: none on the way */

@@ -67,6 +67,44 @@ static __always_inline __u32 obstacle_of_options(struct tcp_sock *tp, bool typed
 	return SA_REASON_NONE;
 }
 
+static __always_inline bool is_any_effective(struct cgroup *cgroup, __u64 type)
+{
+	struct bpf_prog_array **arrays =
+		(void *)cgroup + bpf_core_field_offset(struct cgroup, bpf.effective);
+	struct bpf_prog_array *array = NULL;
+
+	bpf_probe_read_kernel(&array, sizeof(array), &arrays[type]);
+	return array && BPF_CORE_READ(array, items[0].prog);
+}
+
+/* IPAddressDeny=, IPIngressFilterPath=, IPAccounting= and the like, of this cgroup or one above it.
+ */
+static __always_inline bool has_ip_filter(struct cgroup *cgroup)
+{
+	return is_any_effective(cgroup, bpf_core_enum_value(enum cgroup_bpf_attach_type,
+							    CGROUP_INET_INGRESS)) ||
+	       is_any_effective(cgroup, bpf_core_enum_value(enum cgroup_bpf_attach_type,
+							    CGROUP_INET_EGRESS));
+}
+
+/* What the socket is, and where: it stays so. */
+SEPARATELY_VERIFIED __u32 obstacle_of_kind(__u64 address)
+{
+	struct sock *sk = (struct sock *)address;
+	struct tcp_sock *tp = (struct tcp_sock *)address;
+
+	if (bpf_core_field_exists(tp->is_mptcp) && BPF_CORE_READ(tp, is_mptcp))
+		return SA_REASON_MPTCP;
+	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops))
+		return SA_REASON_ULP;
+	if (control.sock_def_readable &&
+	    (__u64)BPF_CORE_READ(sk, sk_data_ready) != control.sock_def_readable)
+		return SA_REASON_KERNEL_SOCKET;
+	if (has_ip_filter(BPF_CORE_READ(sk, sk_cgrp_data.cgroup)))
+		return SA_REASON_FILTERED;
+	return SA_REASON_NONE;
+}
+
 enum reading { READING_UNKNOWN, READING_LEVEL, READING_EDGE };
 
 /*

@@ -25,6 +25,7 @@
  */
 #include "claim.h"
 #include "hazard.h"
+#include "slots.h"
 #include "socket.h"
 
 static __always_inline void note_next(__u64 at_ns)
@@ -36,51 +37,26 @@ static __always_inline void note_next(__u64 at_ns)
 /* --- may this socket be enrolled?
  * -------------------------------------------------------------------- */
 
-static __always_inline bool is_any_effective(struct cgroup *cgroup, __u64 type)
-{
-	struct bpf_prog_array **arrays =
-		(void *)cgroup + bpf_core_field_offset(struct cgroup, bpf.effective);
-	struct bpf_prog_array *array = NULL;
-
-	bpf_probe_read_kernel(&array, sizeof(array), &arrays[type]);
-	return array && BPF_CORE_READ(array, items[0].prog);
-}
-
-/* IPAddressDeny=, IPIngressFilterPath=, IPAccounting= and the like, of this cgroup or one above it.
- */
-static __always_inline bool has_ip_filter(struct cgroup *cgroup)
-{
-	return is_any_effective(cgroup, bpf_core_enum_value(enum cgroup_bpf_attach_type,
-							    CGROUP_INET_INGRESS)) ||
-	       is_any_effective(cgroup, bpf_core_enum_value(enum cgroup_bpf_attach_type,
-							    CGROUP_INET_EGRESS));
-}
-
 /* What stands against enrolling this socket at the moment; NONE if nothing does. */
-SEPARATELY_VERIFIED __u32 obstacle(__u64 address, __u64 cookie)
+SEPARATELY_VERIFIED __u32 obstacle(__u64 address, __u64 cookie, __u32 may_block)
 {
 	struct sock *sk = (struct sock *)address;
 	struct tcp_sock *tp = (struct tcp_sock *)address;
 	struct file *file;
+	__u32 reason;
 
 	if (!is_alive(address, cookie))
 		return SA_REASON_CLOSED;
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) != BPF_TCP_ESTABLISHED ||
 	    BPF_CORE_READ(sk, sk_shutdown) || BPF_CORE_READ(sk, sk_err))
 		return SA_REASON_STATE;
-	if (bpf_core_field_exists(tp->is_mptcp) && BPF_CORE_READ(tp, is_mptcp))
-		return SA_REASON_MPTCP;
-	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops))
-		return SA_REASON_ULP;
-	if (control.sock_def_readable &&
-	    (__u64)BPF_CORE_READ(sk, sk_data_ready) != control.sock_def_readable)
-		return SA_REASON_KERNEL_SOCKET;
-	if (has_ip_filter(cgroup_of(sk)))
-		return SA_REASON_FILTERED;
+	reason = obstacle_of_kind(address);
+	if (reason)
+		return reason;
 	file = BPF_CORE_READ(sk, sk_socket, file);
 	if (!file)
 		return SA_REASON_NOT_ACCEPTED;
-	if (!(BPF_CORE_READ(file, f_flags) & O_NONBLOCK))
+	if (!may_block && !(BPF_CORE_READ(file, f_flags) & O_NONBLOCK))
 		return SA_REASON_BLOCKING;
 	return obstacle_of_options(tp, false);
 }
@@ -93,18 +69,18 @@ static __always_inline __u64 user_namespace_of(__u64 address)
 }
 
 /*
- * Is somebody asleep inside recv() on this socket? He went to sleep by the TCP queue and would
- * never see redirected data. Pollers wait with functions of their own; more than eight waiters:
- * better not.
+ * How many are asleep inside recv() on this socket? Pollers wait with functions of their own. Of
+ * more than eight waiters all are taken for sleepers.
  */
-SEPARATELY_VERIFIED int has_sleeper(__u64 address)
+SEPARATELY_VERIFIED int sleepers_on(__u64 address)
 {
 	struct sock *sk = (struct sock *)address;
 	struct socket_wq *wq = BPF_CORE_READ(sk, sk_wq);
 	__u64 head, node;
+	int count = 0;
 
 	if (!wq)
-		return false;
+		return 0;
 	head = (__u64)wq + bpf_core_field_offset(struct socket_wq, wait) +
 	       bpf_core_field_offset(struct wait_queue_head, head);
 	node = (__u64)BPF_CORE_READ((struct list_head *)head, next);
@@ -112,13 +88,25 @@ SEPARATELY_VERIFIED int has_sleeper(__u64 address)
 		struct wait_queue_entry *entry;
 
 		if (node == head || !node)
-			return false;
+			return count;
 		entry = (void *)(node - bpf_core_field_offset(struct wait_queue_entry, entry));
 		if ((__u64)BPF_CORE_READ(entry, func) == control.woken_wake_function)
-			return true;
+			count++;
 		node = (__u64)BPF_CORE_READ((struct list_head *)node, next);
 	}
-	return true;
+	return 8;
+}
+
+/*
+ * Went one of them to sleep by TCP's queue, before the socket was in the SOCKHASH? He would never
+ * see redirected data. Those that came later hold its psock (tcp_bpf_recvmsg).
+ */
+static __always_inline bool has_stranded(__u64 address)
+{
+	int sleepers = sleepers_on(address); /* first: one that wakes meanwhile lets his psock go */
+	struct sk_psock *psock = psock_of((struct sock *)address);
+
+	return sleepers && (!psock || sleepers > BPF_CORE_READ(psock, refcnt.refs.counter) - 1);
 }
 
 /* --- does it gain?
@@ -254,7 +242,7 @@ static __noinline __u32 look_at_observed(struct sa_half *half)
 	if (!seen)
 		return SA_REASON_OBSERVED;
 	for (int role = 0; role < 2; role++)
-		reasons[role] = obstacle(half->claim[role].sk, half->claim[role].cookie);
+		reasons[role] = obstacle(half->claim[role].sk, half->claim[role].cookie, false);
 	if (!reasons[SA_CLIENT] && !reasons[SA_SERVER] &&
 	    user_namespace_of(half->claim[SA_CLIENT].sk) !=
 		    user_namespace_of(half->claim[SA_SERVER].sk))
@@ -268,13 +256,34 @@ static __noinline __u32 look_at_observed(struct sa_half *half)
 	return SA_REASON_OBSERVED;
 }
 
-static __noinline __u32 why_not(struct sa_half *half)
+/* Of the ends and of what passes between them; whether one blocks is asked, or not. */
+static __noinline __u32 why_not_these(struct sa_half *half, __u32 may_block)
 {
-	struct sa_rule *rule;
 	__u32 reason;
 
 	if (!half)
 		return SA_REASON_POLICY;
+	for (int role = 0; role < 2; role++) {
+		reason = obstacle(half->claim[role].sk, half->claim[role].cookie, may_block);
+		if (reason)
+			return reason;
+	}
+	if (!(rule_at(half->rule)->tolerate & SA_TOLERATE_STALL) &&
+	    user_namespace_of(half->claim[SA_CLIENT].sk) !=
+		    user_namespace_of(half->claim[SA_SERVER].sk))
+		return SA_REASON_USERNS;
+	reason = hazard_of_pair(half);
+	if (reason)
+		return reason;
+	return pattern(half);
+}
+
+/* `entered` is their pair, if they entered at connect. */
+static __always_inline __u32 why_not(struct sa_half *half, const struct sa_pair *entered)
+{
+	struct sa_rule *rule;
+	__u32 reason, besides;
+
 	rule = rule_at(half->rule);
 	if (rule->active && rule->action == SA_OBSERVE)
 		return look_at_observed(half);
@@ -283,20 +292,13 @@ static __noinline __u32 why_not(struct sa_half *half)
 		return SA_REASON_POLICY;
 	if (is_paused(half->rule))
 		return SA_REASON_PAUSED;
-	reason = obstacle(half->claim[SA_CLIENT].sk, half->claim[SA_CLIENT].cookie);
-	if (reason)
-		return reason;
-	reason = obstacle(half->claim[SA_SERVER].sk, half->claim[SA_SERVER].cookie);
-	if (reason)
-		return reason;
-	if (!(rule->tolerate & SA_TOLERATE_STALL) &&
-	    user_namespace_of(half->claim[SA_CLIENT].sk) !=
-		    user_namespace_of(half->claim[SA_SERVER].sk))
-		return SA_REASON_USERNS;
-	reason = hazard_of_pair(half);
-	if (reason)
-		return reason;
-	return pattern(half);
+	reason = why_not_these(half, entered && may_block(entered));
+	if (reason == SA_REASON_BLOCKING) {
+		besides = why_not_these(half, true);
+		if (besides != SA_REASON_IDLE && besides != SA_REASON_SILENT)
+			half->besides = besides;
+	}
+	return reason;
 }
 
 /* --- enrolling
@@ -316,18 +318,6 @@ static __always_inline void put_aside(struct sa_half *half, __u32 reason, __u64 
 	half->parked = 1;
 }
 
-/* Without NAT between them, each end's addresses are the other one's, mirrored. */
-static __always_inline bool is_translated(const struct sa_half *half)
-{
-	const struct sa_tuple *client = &half->claim[SA_CLIENT].tuple;
-	const struct sa_tuple *server = &half->claim[SA_SERVER].tuple;
-
-	return client->local_port != server->remote_port ||
-	       client->remote_port != server->local_port ||
-	       !is_same_address(client->local, server->remote) ||
-	       !is_same_address(client->remote, server->local);
-}
-
 /* What it was put aside for does not stand any more. */
 static __always_inline void look_anew(struct sa_half *half, __u64 now)
 {
@@ -336,42 +326,38 @@ static __always_inline void look_anew(struct sa_half *half, __u64 now)
 	half->backoff_ns = 0;
 }
 
-static __always_inline bool take_slot(struct sa_half *half, const struct sa_key *key, __u64 now)
+static __always_inline bool begin_joining(struct sa_half *half, const struct sa_key *key, __u64 now)
 {
 	struct sa_pair *pair;
 	__u32 slot;
 
-	if (is_full())
-		return false;
-	if (bpf_map_pop_elem(&free_slots, &slot))
-		slot = control.slots_used;
-	pair = bpf_map_lookup_elem(&pairs, &slot);
+	pair = take_slot(&slot);
 	if (!pair)
 		return false;
-	if (slot == control.slots_used)
-		control.slots_used++;
-	__builtin_memset(pair->side, 0, sizeof(pair->side));
-	for (int role = 0; role < 2; role++) {
-		pair->side[role].sk = half->claim[role].sk;
-		pair->side[role].cookie = half->claim[role].cookie;
-		pair->side[role].match = half->claim[role].match;
-		pair->side[role].uid = half->claim[role].uid;
-	}
-	pair->rule = half->rule;
-	pair->key = *key;
-	pair->client = half->claim[SA_CLIENT].tuple;
-	pair->tracked_ns = is_translated(half) ? now : 0;
-	pair->inserted = pair->reason = pair->wish = pair->told = 0;
-	pair->since_ns = now;
+	set_pair(pair, half->rule, key, &half->claim[SA_CLIENT], now);
+	set_side(pair, SA_SERVER, &half->claim[SA_SERVER]);
+	if (is_translated(half))
+		pair->tracked_ns = now;
 	pair->state = SA_JOINING;
 	half->slot = slot;
 	half->slot_generation = pair->generation;
-	control.slots_busy++;
 	return true;
 }
 
+/*
+ * A pair that has entered at connect could come back only by another connection. So it stays,
+ * unless this lasts; and what does not gain at first may yet, after a look or two.
+ */
+static __always_inline bool is_final(struct sa_half *half, __u32 reason)
+{
+	if (reason == SA_REASON_PATTERN)
+		return ++half->looks > SA_PATTERN_LOOKS;
+	return !SA_MAY_JOIN_SOON(reason) && reason != SA_REASON_PAUSED;
+}
+
 /* On the client's visit: decides for the pair. */
-static __always_inline void consider(struct sa_half *half, struct sa_end *end, __u64 now)
+static __always_inline void consider(struct sa_half *half, struct sa_end *end,
+				     struct sa_pair *entered, __u64 now)
 {
 	struct sa_claim *server = &half->claim[SA_SERVER];
 	__u64 proven, proven_server;
@@ -390,9 +376,18 @@ static __always_inline void consider(struct sa_half *half, struct sa_end *end, _
 		return;
 	}
 	half->due = half->parked = 0;
+	if (entered && entered->inserted != 3) {
+		entered->reason = SA_REASON_BLOCKING; /* its server stayed out */
+		return;
+	}
 	proven = proven_at(half->rule, end->claim.cgroup, server_port(end), now);
-	reason = why_not(half);
+	reason = why_not(half, entered);
+	if (!reason && entered &&
+	    (has_stranded(half->claim[SA_CLIENT].sk) || has_stranded(server->sk)))
+		reason = SA_REASON_BUSY;
 	if (reason) {
+		if (entered && is_final(half, reason))
+			entered->reason = reason;
 		put_aside(half, reason, now);
 		return;
 	}
@@ -405,7 +400,10 @@ static __always_inline void consider(struct sa_half *half, struct sa_end *end, _
 		half->next_look_ns = proven;
 		return;
 	}
-	if (!take_slot(half, &end->key, now)) {
+	if (entered) { /* nobody can be on the old path: the gate may open at once */
+		entered->open_ns = entered->since_ns = now;
+		entered->state = SA_OPENING;
+	} else if (!begin_joining(half, &end->key, now)) {
 		put_aside(half, SA_REASON_FULL, now);
 		return;
 	}
@@ -436,14 +434,14 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 		return;
 	/* Its claim has the visited socket's address as a number; obstacle() compares the cookie.
 	 */
-	reason = obstacle(end->claim.sk, end->claim.cookie);
+	reason = obstacle(end->claim.sk, end->claim.cookie, false);
 	if (!reason)
 		reason = hazard_of(end, pair->rule);
 	if (reason) {
 		pair->reason = reason;
 		return;
 	}
-	if (BPF_CORE_READ(sk, sk_lock.owned) || has_sleeper(end->claim.sk)) {
+	if (BPF_CORE_READ(sk, sk_lock.owned) || sleepers_on(end->claim.sk)) {
 		if (now - pair->since_ns > SA_JOIN_TIMEOUT_NS)
 			pair->reason = SA_REASON_BUSY;
 		return;
@@ -574,8 +572,8 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sa_candidate *candidate = ctx->value;
 	struct sock *sk = ctx->sk;
 	__u64 now = bpf_ktime_get_ns();
+	struct sa_pair *pair, *entered = NULL;
 	struct sa_half *half;
-	struct sa_pair *pair;
 	struct sa_end *end;
 	__u32 role;
 
@@ -595,10 +593,12 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 		pair = pair_at(end->slot, end->slot_generation);
 		if (pair && pair->state == SA_OPENING)
 			return 0; /* it may have to come back */
-		if (pair && pair->state != SA_JOINING) {
+		if (pair && pair->state != SA_JOINING && pair->state != SA_ENTERED) {
 			bpf_sk_storage_delete(&candidates, sk); /* it has arrived */
 			return 0;
 		}
+		if (pair && pair->state == SA_ENTERED)
+			entered = pair;
 		was_evicted(end, now); /* or could not join: its half says why */
 	}
 	refresh(sk, end);
@@ -610,7 +610,7 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 			forget(sk);
 			return 0;
 		}
-		if (is_full()) {
+		if (is_full() && !entered) {
 			turn_away(sk, end, now);
 			return 0;
 		}
@@ -632,8 +632,14 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 			note_next(now);
 		}
 	}
+	if (entered) { /* in case that the half is a new one */
+		half->slot = end->slot;
+		half->slot_generation = end->slot_generation;
+	}
 	if (half->poison || half->claim[role].cookie != end->claim.cookie) {
 		end->reason = half->poison ?: SA_REASON_AMBIGUOUS;
+		if (entered)
+			entered->reason = end->reason;
 		end->peer_uid = half->claim[!role].uid;
 		if (!end->matched && half->rule >= SA_MAX_RULES) {
 			forget(sk); /* no rule covers it either */
@@ -654,6 +660,8 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (half->generation != generation_now() && !decide_again(half, end, now))
 		return 0; /* when the other end is visited */
 	if (half->rule >= SA_MAX_RULES) {
+		if (entered)
+			entered->reason = SA_REASON_POLICY;
 		if (!end->matched) {
 			forget(sk);
 			return 0;
@@ -669,8 +677,8 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 	end->observed = is_observed(half->rule);
 	if (end->hazards)
 		keep_hazards(end, half->rule, now);
-	if (role == SA_CLIENT && half->slot == SA_NO_SLOT)
-		consider(half, end, now);
+	if (role == SA_CLIENT && (half->slot == SA_NO_SLOT || entered))
+		consider(half, end, entered, now);
 	else if (half->slot == SA_NO_SLOT)
 		proven_at(half->rule, end->claim.cgroup, server_port(end), now);
 	if (!is_cooling(end, now)) /* no need to hear of traffic before */
@@ -681,6 +689,7 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 		return 0;
 	}
 	end->reason = half->reason;
+	end->besides = half->besides;
 	if (half->slot == SA_NO_SLOT)
 		return 0;
 	pair = pair_at(half->slot, half->slot_generation);
@@ -721,15 +730,6 @@ int sa_revisit(struct bpf_iter__bpf_sk_storage_map *ctx)
 /* --- pairs
  * ------------------------------------------------------------------------------------------- */
 
-static __always_inline void give_back(struct sa_side *side)
-{
-	__u64 charged = side->charged_bytes;
-
-	if (!charged || __sync_val_compare_and_swap(&side->charged_bytes, charged, 0) != charged)
-		return;
-	__sync_fetch_and_add(&control.budget_used_bytes, -charged);
-}
-
 static __always_inline void tell(struct sa_pair *pair, __u32 type, __u32 reason, __u64 now)
 {
 	struct sa_counters *counters = counters_of(pair->rule);
@@ -758,16 +758,6 @@ static __always_inline void tell_left(struct sa_pair *pair, __u32 reason, __u64 
 		return;
 	pair->told = 0;
 	tell(pair, SA_EVENT_LEFT, reason, now);
-}
-
-static __always_inline void free_slot(struct sa_pair *pair, __u32 slot)
-{
-	give_back(&pair->side[SA_CLIENT]);
-	give_back(&pair->side[SA_SERVER]);
-	pair->generation++;
-	pair->state = SA_FREE;
-	control.slots_busy--;
-	bpf_map_push_elem(&free_slots, &slot, 0);
 }
 
 /* Only when nothing redirected is unread or under way. */
@@ -860,10 +850,11 @@ static __always_inline void reclaim(struct sa_side *sender, struct sa_side *rece
 
 static __always_inline void open_gate(struct sa_pair *pair, __u32 slot, __u64 now)
 {
-	__u32 reason = obstacle(pair->side[SA_CLIENT].sk, pair->side[SA_CLIENT].cookie);
+	__u32 blocks = may_block(pair);
+	__u32 reason = obstacle(pair->side[SA_CLIENT].sk, pair->side[SA_CLIENT].cookie, blocks);
 
 	if (!reason)
-		reason = obstacle(pair->side[SA_SERVER].sk, pair->side[SA_SERVER].cookie);
+		reason = obstacle(pair->side[SA_SERVER].sk, pair->side[SA_SERVER].cookie, blocks);
 	if (!reason &&
 	    !(can_be_woken(pair->side[SA_CLIENT].sk) && can_be_woken(pair->side[SA_SERVER].sk))) {
 		if (now - pair->since_ns < SA_JOIN_TIMEOUT_NS) {
@@ -970,6 +961,19 @@ static __always_inline bool tend_closed(struct sa_pair *pair, __u32 slot, __u64 
 	return false;
 }
 
+/* The client has entered; its server does at its own ESTABLISHED, which may be late, or not at all.
+ */
+static __always_inline void await_server(struct sa_pair *pair, __u32 slot, __u64 now)
+{
+	const struct sa_side *client = &pair->side[SA_CLIENT];
+
+	if (pair->reason || pair->wish || now - pair->since_ns > SA_HALF_LIFE_NS ||
+	    !is_alive(client->sk, client->cookie))
+		abort_join(pair, slot, pair->reason ?: pair->wish ?: SA_REASON_BLOCKING, now);
+	else
+		note_next(pair->since_ns + SA_HALF_LIFE_NS + SA_MS);
+}
+
 static __noinline void tend(struct sa_pair *pair, __u32 slot)
 {
 	__u64 now = bpf_ktime_get_ns();
@@ -977,6 +981,11 @@ static __noinline void tend(struct sa_pair *pair, __u32 slot)
 
 	if (!pair || pair->state == SA_FREE)
 		return;
+	if (pair->state == SA_ENTERED && pair->inserted != 3 &&
+	    !is_closed(&pair->side[SA_CLIENT])) {
+		await_server(pair, slot, now);
+		return;
+	}
 	if (!tend_closed(pair, slot, now))
 		return;
 	is_draining = is_in(control.drain_rules, pair->rule);
@@ -984,9 +993,16 @@ static __noinline void tend(struct sa_pair *pair, __u32 slot)
 		reclaim(&pair->side[0], &pair->side[1]);
 		reclaim(&pair->side[1], &pair->side[0]);
 	}
-	if (is_paused(pair->rule) && !pair->wish && (pair->state == SA_OPENING || pair->state == SA_LIVE))
+	if (is_paused(pair->rule) && !pair->wish &&
+	    (pair->state == SA_OPENING || pair->state == SA_LIVE))
 		pair->wish = SA_REASON_PAUSED;
 	switch (pair->state) {
+	case SA_ENTERED:
+		if (is_draining)
+			abort_join(pair, slot, control.drain_reason, now);
+		else if (pair->reason || pair->wish)
+			abort_join(pair, slot, pair->reason ?: pair->wish, now);
+		break; /* else the look at its candidates goes on */
 	case SA_JOINING:
 		if (is_draining)
 			abort_join(pair, slot, control.drain_reason, now);

@@ -682,7 +682,7 @@ void BpfDatapath::State::write_networks(const std::vector<NetworkEntry>& entries
 
 void BpfDatapath::State::write_rules() {
     sa_control& to = control();
-    RuleMask deciding = 0, bypass = 0, observe = 0, fresh = 0;
+    RuleMask deciding = 0, bypass = 0, observe = 0, at_connect = 0, fresh = 0;
     // What is said of a rule that goes stays: its pairs are still leaving.
     std::array<sa_rule, SA_MAX_RULES> rules;
     std::ranges::copy(to.rules, rules.begin());
@@ -705,6 +705,9 @@ void BpfDatapath::State::write_rules() {
         (planned.rule.action == Action::bypass ? bypass : deciding) |= mask_of(planned.id);
         if (planned.rule.action == Action::observe)
             observe |= mask_of(planned.id);
+        if (planned.rule.action == Action::accelerate &&
+            (rule.tolerate & SA_TOLERATE_BLOCKING) != 0)
+            at_connect |= mask_of(planned.id);
     }
     forget_proofs(fresh);
     forget_observations(fresh | ~observe);
@@ -712,6 +715,7 @@ void BpfDatapath::State::write_rules() {
     to.deciding_rules = deciding;
     to.bypass_rules = bypass;
     to.observe_rules = observe;
+    to.connect_rules = at_connect;
     to.budget_bytes = staged->second.memory_bytes;
     to.max_pairs = std::min(staged->second.connections, bpf_map__max_entries(skeleton->maps.pairs));
     wanted_connections = staged->second.connections;

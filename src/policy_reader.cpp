@@ -65,24 +65,10 @@ constexpr std::uint64_t kMinQueueBytes = 64ULL << 10;
 constexpr std::uint64_t kMaxQueueBytes = 64ULL << 20;
 constexpr milliseconds kMaxProve = std::chrono::hours(30 * 24);
 
-// The words that a rule may use, and those of them that are accepted today.
+// The words that a rule may use.
 constexpr std::array kActions = {Action::accelerate, Action::observe, Action::bypass};
 constexpr std::array kHazards = {Hazard::fionread, Hazard::splice, Hazard::waitall,
                                  Hazard::blocking, Hazard::stall};
-
-constexpr bool is_supported(Action) {
-    return true;
-}
-constexpr bool is_supported(Hazard hazard) {
-    return hazard != Hazard::blocking;
-}
-
-constexpr std::string_view hint_instead_of(Action) {
-    return "";
-}
-constexpr std::string_view hint_instead_of(Hazard) {
-    return "leave it out, connections of blocking readers then stay on TCP";
-}
 
 // ---- Mistakes and the words they are told in
 
@@ -278,21 +264,15 @@ void read_duration(const Value& value, milliseconds max, milliseconds& result) {
         result = *duration;
 }
 
-// The value that `text` is the word for, if it is one that is supported.
+// The value that `text` is the word for.
 template <typename Word, std::size_t n>
 std::optional<Word> read_word(const Value& value, const std::array<Word, n>& words) {
     const std::string& text = value.node.as_string()->get();
     std::vector<std::string_view> allowed;
     for (const Word word : words) {
-        if (is_supported(word))
-            allowed.push_back(to_string(word));
-        if (text != to_string(word))
-            continue;
-        if (is_supported(word))
+        if (text == to_string(word))
             return word;
-        value.refuse(fmt::format("{} {} is not yet supported: {}", value.key, in_quotes(text),
-                                 hint_instead_of(word)));
-        return std::nullopt;
+        allowed.push_back(to_string(word));
     }
     const std::optional<std::string_view> meant = likely_meant(text, allowed);
     value.refuse(fmt::format("{} {} is unknown: {}{}", value.key, in_quotes(text),

@@ -32,6 +32,7 @@ namespace sockaccel::test {
 namespace {
 
 using Redirects = Scenario::Redirects;
+using Tolerated = Scenario::Tolerated;
 using namespace std::string_literals;
 
 constexpr std::size_t kKiB = 1024, kMiB = kKiB * kKiB;
@@ -1030,7 +1031,7 @@ void blocking_read_waits_for_data(Wire& wire) {
     set_timeout(wire.server, SO_RCVTIMEO, std::chrono::seconds(2));
     std::thread reader([&wire] { wire.server.receive(10); });
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    ::send(wire.client.fd(), "hello", 5, 0);
+    wire.count_sent(::send(wire.client.fd(), "hello", 5, 0));
     reader.join();
 }
 
@@ -1051,6 +1052,81 @@ void blocking_read_is_interrupted(Wire& wire) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     ::pthread_kill(reader.native_handle(), SIGUSR1);
     reader.join();
+}
+
+// shutdown(2) wakes who waits for the answer, and so does the acknowledgement of the FIN.
+void blocking_read_half_closes(Wire& wire) {
+    wire.client.send("request");
+    wire.settle();
+    wire.server.receive(100);
+    wire.client.set_blocking(true);
+    set_timeout(wire.client, SO_RCVTIMEO, std::chrono::seconds(2));
+    std::thread reader([&wire] {
+        for (int attempt = 0; attempt < 3 && wire.client.receive(100).empty(); attempt++) {
+        }
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    ::shutdown(wire.client.fd(), SHUT_WR);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    wire.count_sent(::send(wire.server.fd(), "answer", 6, 0));
+    reader.join();
+}
+
+void blocking_ends_by_turns(Wire& wire) {
+    for (Side* side : {&wire.client, &wire.server}) {
+        side->set_blocking(true);
+        set_timeout(*side, SO_RCVTIMEO, std::chrono::seconds(2));
+    }
+    std::uint64_t answered = 0;
+    std::thread server([&wire, &answered] {
+        std::array<char, 100> buffer{};
+        for (int turn = 0; turn < 100; turn++) {
+            const ssize_t got = ::recv(wire.server.fd(), buffer.data(), buffer.size(), 0);
+            if (got <= 0)
+                return;
+            const ssize_t put =
+                ::send(wire.server.fd(), buffer.data(), static_cast<std::size_t>(got), 0);
+            answered += put > 0 ? static_cast<std::uint64_t>(put) : 0;
+        }
+    });
+    std::string last;
+    for (int turn = 0; turn < 100; turn++) {
+        const std::string bytes = text(1 + static_cast<std::size_t>(turn) % 100, 3);
+        std::array<char, 100> buffer{};
+        wire.count_sent(::send(wire.client.fd(), bytes.data(), bytes.size(), 0));
+        const ssize_t got = ::recv(wire.client.fd(), buffer.data(), buffer.size(), 0);
+        last = got < 0 ? Side::result_of(got)
+                       : std::string(buffer.data(), static_cast<std::size_t>(got));
+        if (last != bytes) {
+            wire.client.say("turn {} gets {}", turn, Side::content_of(last));
+            break;
+        }
+    }
+    server.join();
+    wire.sent += answered;
+    wire.client.say("{} bytes come back", answered);
+}
+
+// What is behind a wait that a signal has cut short: nothing is lost by it.
+void blocking_read_goes_on_after_a_signal(Wire& wire) {
+    const Handler handler(SIGUSR1);
+    wire.server.set_blocking(true);
+    set_timeout(wire.server, SO_RCVTIMEO, std::chrono::seconds(2));
+    std::string got;
+    std::thread reader([&wire, &got] {
+        std::array<char, 100> buffer{};
+        for (int attempt = 0; attempt < 3 && got.size() < 5; attempt++) {
+            const ssize_t count = ::recv(wire.server.fd(), buffer.data(), buffer.size(), 0);
+            if (count > 0)
+                got.append(buffer.data(), static_cast<std::size_t>(count));
+        }
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    ::pthread_kill(reader.native_handle(), SIGUSR1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    wire.count_sent(::send(wire.client.fd(), "hello", 5, 0));
+    reader.join();
+    wire.server.say("gets {}", Side::content_of(got));
 }
 
 void waitall_over_what_was_redirected(Wire& wire) {
@@ -1508,6 +1584,15 @@ void ring_zerocopy(Wire& wire) {
 
 }  // namespace
 
+// By shutdown(2), by the acknowledgement, or by both.
+const Transcript kWokenOnce = {
+    R"(client: send("request") -> 7)", R"(server: recv(100) -> 7 "request")",
+    R"(client: recv(100) -> EAGAIN)", R"(client: recv(100) -> 6 "answer")"};
+const Transcript kWokenTwice = {R"(client: send("request") -> 7)",
+                                R"(server: recv(100) -> 7 "request")",
+                                R"(client: recv(100) -> EAGAIN)", R"(client: recv(100) -> EAGAIN)",
+                                R"(client: recv(100) -> 6 "answer")"};
+
 const std::vector<Scenario>& scenarios() {
     static const std::vector<Scenario> all = {
         {"OneMessage", one_message},
@@ -1623,7 +1708,21 @@ const std::vector<Scenario>& scenarios() {
         {"ConnectAgain", connect_again},
         {"BlockingReadTimesOut", blocking_read_times_out},
         {"BlockingReadGetsWhatIsThere", blocking_read_gets_what_is_there},
-        {"BlockingReadWaitsForData", blocking_read_waits_for_data, Redirects::none},
+        {"BlockingReadWaitsForData",
+         blocking_read_waits_for_data,
+         Redirects::none,
+         {},
+         Tolerated{}},
+        {"BlockingEndsByTurns", blocking_ends_by_turns, Redirects::none, {}, Tolerated{}},
+        {"BlockingReadGoesOnAfterASignal",
+         blocking_read_goes_on_after_a_signal,
+         Redirects::none,
+         {},
+         Tolerated{}},
+        {"BlockingReadHalfCloses", blocking_read_half_closes, Redirects::some,
+         Difference{"may fail with EAGAIN", {kWokenOnce, kWokenTwice}, true},
+         Tolerated{Redirects::some,
+                   Difference{"when its own FIN is acknowledged", {kWokenOnce, kWokenTwice}}}},
         {"BlockingReadWaitsForTheEnd", blocking_read_waits_for_the_end},
         {"BlockingReadIsInterrupted", blocking_read_is_interrupted, Redirects::all,
          Difference{"may fail with EAGAIN", {{R"(server: recv(10) -> EAGAIN)"}}}},

@@ -23,10 +23,17 @@ struct Scenario {
     // What of the bytes that it sends is redirected on an enrolled pair.
     enum class Redirects { all, some, none, by_kernel };
 
+    // What of it is otherwise if the rule tolerates "blocking".
+    struct Tolerated {
+        Redirects redirects = Redirects::all;
+        std::optional<Difference> difference = {};
+    };
+
     std::string name;
     std::function<void(Wire&)> run;
     Redirects redirects = Redirects::all;
     std::optional<Difference> difference = {};
+    std::optional<Tolerated> tolerated = {};
 };
 
 [[nodiscard]] const std::vector<Scenario>& scenarios();

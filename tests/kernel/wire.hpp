@@ -68,6 +68,9 @@ class Wire {
         : client("client", pair.client, transcript, sent),
           server("server", pair.server, transcript, sent) {}
 
+    // What another call than those of its ends has sent.
+    void count_sent(ssize_t result) { client.count_sent(result); }
+
     // Until each end has acknowledged what the other has sent: then it can be read.
     void settle() const;
 

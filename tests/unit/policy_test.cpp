@@ -398,14 +398,8 @@ TEST(Policy, ListsTheWordsThatAreAllowed) {
               "p.toml:4:10: action \"Accelarate\" is unknown: did you mean \"accelerate\"? "
               "Allowed: \"accelerate\", \"observe\" or \"bypass\"");
     EXPECT_EQ(mistakes_in_rule_with("tolerate = [\"splice\", \"\"]"),
-              "p.toml:4:23: tolerate \"\" is unknown: use \"fionread\", \"splice\", \"waitall\" or "
-              "\"stall\"");
-}
-
-TEST(Policy, SaysWhatIsNotYetSupported) {
-    EXPECT_EQ(mistakes_in_rule_with("tolerate = [\"blocking\"]"),
-              "p.toml:4:13: tolerate \"blocking\" is not yet supported: leave it out, connections "
-              "of blocking readers then stay on TCP");
+              "p.toml:4:23: tolerate \"\" is unknown: use \"fionread\", \"splice\", \"waitall\", "
+              "\"blocking\" or \"stall\"");
 }
 
 TEST(Policy, SaysWhatIsWrongWithAUnit) {
