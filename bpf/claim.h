@@ -87,6 +87,50 @@ static __always_inline __u32 generation_now(void)
 	return *(volatile __u32 *)&control.generation;
 }
 
+/* What is read of both a new socket and one that was open before. */
+static __always_inline void describe(struct sa_claim *claim, struct tcp_sock *tp,
+				     struct cgroup *cgroup)
+{
+	claim->sk = (__u64)tp;
+	claim->cgroup = BPF_CORE_READ(cgroup, kn, id);
+	claim->born_ns = bpf_ktime_get_ns();
+	claim->uid = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_uid.val);
+	claim->snd_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.snd_wscale);
+	claim->rcv_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.rcv_wscale);
+	claim->sack_ok = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.sack_ok);
+	claim->tstamp_ok = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.tstamp_ok);
+}
+
+/* IPv4 as v4-mapped, wherever it comes from: an AF_INET6 socket shows mapped addresses itself. */
+static __always_inline void put_address(__u8 address[16], bool is_ipv4, __u32 ip4,
+					const __u32 ip6[4])
+{
+	__u32 words[4] = {0, 0, bpf_htonl(0xffff), ip4};
+
+	__builtin_memcpy(address, is_ipv4 ? words : ip6, 16);
+}
+
+/* Begins to fill an end in; false: somebody else does, or has. */
+static __always_inline bool begin_claiming(struct sa_end *end)
+{
+	return !__sync_val_compare_and_swap(&end->claimed, SA_UNCLAIMED, SA_CLAIMING);
+}
+
+static __always_inline void end_claiming(struct sa_end *end)
+{
+	__sync_lock_test_and_set(&end->claimed, SA_CLAIMED);
+}
+
+/*
+ * The same connection by the other role: its own number counts its SYN as acknowledged in the
+ * client, and in the server does not.
+ */
+static __always_inline void other_reading(struct sa_key *key, const struct sa_key *as_client)
+{
+	key->client_isn = as_client->server_isn;
+	key->server_isn = as_client->client_isn - 1;
+}
+
 /* Which rules this end's cgroup belongs to, and which its addresses match. False: no rule. */
 static __always_inline bool find_rules(struct sa_claim *claim, struct cgroup *cgroup, __u32 role)
 {
@@ -184,20 +228,20 @@ static __always_inline void ask_for_expiry(void)
 }
 
 /* Puts this end's claim into the table, and pairs it if the other end's is there. */
-static __always_inline void claim(const struct sa_end *end)
+static __always_inline void claim_as(const struct sa_end *end, const struct sa_key *key, __u32 role)
 {
-	struct sa_half *half = bpf_map_lookup_elem(&halves, &end->key);
-	__u32 mine = end->role == SA_SERVER, other = !mine;
+	struct sa_half *half = bpf_map_lookup_elem(&halves, key);
+	__u32 mine = role == SA_SERVER, other = !mine;
 	struct sa_claim *own, *peer;
 
 	if (half && !half->matched && half->claim[other].cookie &&
 	    (__s64)(end->claim.born_ns - half->claim[other].born_ns) > (__s64)SA_HALF_LIFE_NS) {
-		bpf_map_delete_elem(&halves, &end->key); /* too old to be this connection's */
+		bpf_map_delete_elem(&halves, key); /* too old to be this connection's */
 		half = NULL;
 	}
 	if (!half) {
-		bpf_map_update_elem(&halves, &end->key, &empty_half, BPF_NOEXIST);
-		half = bpf_map_lookup_elem(&halves, &end->key);
+		bpf_map_update_elem(&halves, key, &empty_half, BPF_NOEXIST);
+		half = bpf_map_lookup_elem(&halves, key);
 		if (!half)
 			return;
 	}
@@ -211,6 +255,7 @@ static __always_inline void claim(const struct sa_end *end)
 		return;
 	}
 	*own = end->claim;
+	half->adopted |= end->adopted;
 	if (!peer->cookie) {
 		ask_for_expiry();
 		return;
@@ -226,8 +271,13 @@ static __always_inline void claim(const struct sa_end *end)
 	if (__sync_lock_test_and_set(&half->matched, 1))
 		return;
 	if (half->rule < SA_MAX_RULES && (!end->matched || end->rule != half->rule))
-		tell_paired(half, &end->key); /* else it was paired before, and evicted meanwhile */
+		tell_paired(half, key); /* else it was paired before, and evicted meanwhile */
 	raise_work();
+}
+
+static __always_inline void claim(const struct sa_end *end)
+{
+	claim_as(end, &end->key, end->role);
 }
 
 /*

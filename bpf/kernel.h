@@ -22,25 +22,26 @@ enum { false, true };
  */
 #define SEPARATELY_VERIFIED __weak __noinline
 
-#define NULL		 ((void *)0)
-#define AF_INET		 2
-#define AF_INET6	 10
-#define EBUSY		 16
-#define E2BIG		 7
-#define EEXIST		 17
-#define O_NONBLOCK	 04000
-#define EPOLLET		 (1u << 31)
-#define SOL_SOCKET	 1
-#define SO_KEEPALIVE	 9
-#define SO_RCVLOWAT	 18
-#define SOL_TCP		 6
-#define TCP_KEEPIDLE	 4
-#define TCP_KEEPINTVL	 5
-#define SOCK_RCVBUF_LOCK 2 /* include/net/sock.h */
-#define RCV_SHUTDOWN	 1
-#define SEND_SHUTDOWN	 2
-#define TCP_FLAG_SYN	 0x02
-#define TCP_FLAG_ACK	 0x10
+#define NULL			     ((void *)0)
+#define AF_INET			     2
+#define AF_INET6		     10
+#define EBUSY			     16
+#define E2BIG			     7
+#define EEXIST			     17
+#define O_NONBLOCK		     04000
+#define EPOLLET			     (1u << 31)
+#define SOL_SOCKET		     1
+#define SO_KEEPALIVE		     9
+#define SO_RCVLOWAT		     18
+#define SOL_TCP			     6
+#define TCP_KEEPIDLE		     4
+#define TCP_KEEPINTVL		     5
+#define SA_TCP_BPF_SOCK_OPS_CB_FLAGS 1008 /* Linux 6.12; older linux/bpf.h lack it */
+#define SOCK_RCVBUF_LOCK	     2	  /* include/net/sock.h */
+#define RCV_SHUTDOWN		     1
+#define SEND_SHUTDOWN		     2
+#define TCP_FLAG_SYN		     0x02
+#define TCP_FLAG_ACK		     0x10
 #define SK_USER_DATA_PSOCK                                                                         \
 	4ull /* include/linux/skmsg.h: the tag in sk_user_data of a socket with a psock */
 #define SK_USER_DATA_TAGS 7ull
@@ -205,7 +206,24 @@ struct proto {
 	unsigned long *memory_pressure;
 };
 
+struct net {
+	__u64 net_cookie;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct in6_addr {
+	__u8 bytes[16];
+};
+
 struct sock_common {
+	__u32 skc_daddr, skc_rcv_saddr;
+	__u16 skc_dport, skc_num;
+	unsigned short skc_family;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 	struct proto *skc_prot;
 	unsigned char skc_state;
 	unsigned long skc_flags;
@@ -302,6 +320,20 @@ struct bpf_iter__bpf_prog {
 struct bpf_iter__cgroup {
 	struct bpf_iter_meta *meta;
 	struct cgroup *cgroup;
+};
+
+struct task_struct;
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+};
+
+struct bpf_iter__tcp {
+	struct bpf_iter_meta *meta;
+	struct sock_common *sk_common;
 };
 
 struct bpf_iter__bpf_sk_storage_map {

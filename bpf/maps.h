@@ -176,6 +176,10 @@ struct {
 	__type(value, __u32);
 } own_sockets SEC(".maps") __weak;
 
+/* What pair.bpf.c is called for, of a covered end. */
+#define SA_CALLS                                                                                   \
+	(BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG)
+
 /* --- helpers that more than one program needs
  * ------------------------------------------------------- */
 

@@ -21,15 +21,6 @@ struct sa_control control = {};
  */
 #define READ_CTX(field) (*(volatile __u32 *)&(field))
 
-/* IPv4 as v4-mapped, wherever it comes from: an AF_INET6 socket shows mapped addresses itself. */
-static __always_inline void put_address(__u8 address[16], bool is_ipv4, __u32 ip4,
-					const __u32 ip6[4])
-{
-	__u32 words[4] = {0, 0, bpf_htonl(0xffff), ip4};
-
-	__builtin_memcpy(address, is_ipv4 ? words : ip6, 16);
-}
-
 static __always_inline void read_tuple(struct bpf_sock_ops *ctx, struct sa_tuple *tuple)
 {
 	__u32 local4 = READ_CTX(ctx->local_ip4), remote4 = READ_CTX(ctx->remote_ip4);
@@ -171,7 +162,8 @@ static __noinline int enter_server(struct bpf_sock_ops *ctx, struct sa_end *end)
 	if (!pair || pair->state != SA_ENTERED || !may_enter(end, half->rule))
 		return 0;
 	pair->rule = half->rule;
-	/* The pair may be enrolled on the client's visit, before the steward's first to this end. */
+	/* The pair may be enrolled on the client's visit, before the steward's first to this end.
+	 */
 	end->rule = half->rule;
 	end->peer_uid = half->claim[SA_CLIENT].uid;
 	end->matched = 1;
@@ -225,8 +217,9 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 	end = bpf_sk_storage_get(&ends, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!end)
 		return;
-	if (end->claim.cookie)
-		return; /* by the program of another cgroup above or below */
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | SA_CALLS);
+	if (!begin_claiming(end))
+		return; /* by the program of another cgroup above or below, or by sa_adopt_files */
 
 	/* Also right when data came with the handshake: kernel-facts of
 	 * tests/kernel/identity_test.cpp. */
@@ -239,15 +232,8 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 	end->reason = SA_REASON_YOUNG;
 	end->netns = bpf_get_netns_cookie(ctx);
 
-	claimed.sk = (__u64)tp;
-	claimed.cgroup = BPF_CORE_READ(cgroup, kn, id);
+	describe(&claimed, tp, cgroup);
 	claimed.cookie = bpf_get_socket_cookie(ctx);
-	claimed.born_ns = bpf_ktime_get_ns();
-	claimed.uid = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_uid.val);
-	claimed.snd_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.snd_wscale);
-	claimed.rcv_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.rcv_wscale);
-	claimed.sack_ok = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.sack_ok);
-	claimed.tstamp_ok = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.tstamp_ok);
 	end->claim = claimed;
 
 	candidate = bpf_sk_storage_get(&candidates, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
@@ -255,15 +241,12 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 		bpf_sk_storage_delete(&ends, sk);
 		return;
 	}
-	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG |
-					       BPF_SOCK_OPS_RTT_CB_FLAG |
-					       BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
 	claim(end);
 	if (control.connect_rules && role == SA_CLIENT)
 		enter_client(ctx, end);
 	else if (control.connect_rules)
 		enter_server(ctx, end);
-	__sync_lock_test_and_set(&end->claimed, 1);
+	end_claiming(end);
 }
 
 /*

@@ -64,7 +64,8 @@ static __always_inline void set_pair(struct sa_pair *pair, __u32 rule, const str
 	pair->rule = rule;
 	pair->key = *key;
 	pair->client = client->tuple;
-	pair->inserted = pair->reason = pair->wish = pair->told = pair->at_connect = 0;
+	pair->inserted = pair->reason = pair->wish = pair->told = pair->at_connect = pair->unheard =
+		0;
 	pair->tracked_ns = 0;
 	pair->since_ns = now;
 }

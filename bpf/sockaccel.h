@@ -76,6 +76,7 @@
 #define SA_VAIN_NS	       (10 * SA_SEC) /* where a trial was in vain, no other one for so long */
 #define SA_LEAVE_NS	       (1 * SA_SEC) /* a pair that leaves waits this long for an empty queue */
 #define SA_WAIT_NS	       50000ull	    /* the gate waits for a reader so long at most */
+#define SA_UNHEARD_NS	       (60 * SA_SEC) /* how often a pair is looked at whose end nobody tells */
 #define SA_CONNTRACK_NS	       (2 * SA_SEC) /* conntrack sees a message this often */
 
 /*
@@ -118,6 +119,8 @@
 	X(EDGE, "edge-triggered",                                                                  \
 	  "its reader uses edge-triggered epoll and was too slow; it stays in TCP")                \
 	X(FILTERED, "filtered", "an end's cgroup has IP filters, which redirect would bypass")     \
+	X(OPEN_BEFORE, "open-before",                                                              \
+	  "it was open before it was covered, and a reader of it could not be woken here")         \
 	X(OBSERVED, "observed", "the rule observes only")                                          \
 	X(POLICY, "policy", "the rule is gone or does not accelerate any more")                    \
 	X(INSERT, "insert-failed", "the kernel refused the socket")                                \
@@ -302,8 +305,8 @@ struct sa_half {
 	__u32 poison;		  /* enum sa_reason: why it is never paired; 0: it may be */
 	__u32 rule;		  /* id, valid if matched; SA_MAX_RULES: none */
 	__u32 generation;	  /* of the policy by which `rule` was decided */
-	__u32 reserved;
-	__u32 slot; /* SA_NO_SLOT until a pair slot is taken */
+	__u32 adopted;		  /* an end of it was open before it was covered */
+	__u32 slot;		  /* SA_NO_SLOT until a pair slot is taken */
 	__u32 slot_generation;
 	__u32 reason;  /* of the last look, for the other end's visit */
 	__u32 besides; /* as in sa_end */
@@ -314,6 +317,13 @@ struct sa_half {
 	__u64 backoff_ns;
 	__u64 bytes_sent[2]; /* at the last look, by role */
 	__u32 segments_sent[2];
+};
+
+/* Whose program, or the look for open connections, comes first fills the end in. */
+enum sa_claimed {
+	SA_UNCLAIMED,
+	SA_CLAIMING,
+	SA_CLAIMED, /* it is in the table of halves: no pass looks at it before */
 };
 
 /* Lives in each covered socket's local storage. */
@@ -331,9 +341,10 @@ struct sa_end {
 	__u8 half_done; /* since its last claim: what became of its half is known */
 	__u8 observed;	/* its rule observes */
 	__u8 besides; /* enum sa_reason: what stands against it beside `blocking`, if that is why */
-	__u8 reserved[2];
-	__u32 claimed; /* its first claim is in the table of halves: no pass looks at it before */
-	__u32 reason;  /* enum sa_reason: why not enrolled */
+	__u8 adopted; /* it was open before it was covered */
+	__u8 is_role_open; /* then it has claimed both roles, and what `role` says is one of them */
+	__u32 claimed;	   /* enum sa_claimed */
+	__u32 reason;	   /* enum sa_reason: why not enrolled */
 	__u64 cool_until_ns;			     /* traffic before is not looked at */
 	__u64 redirected_messages, redirected_bytes; /* sent by this end, while enrolled */
 	__u64 tcp_messages, tcp_bytes;
@@ -419,11 +430,11 @@ struct sa_pair {
 	__u64 since_ns; /* of the state */
 	__u64 open_ns;
 	struct sa_key key;
-	__u32 reason;	  /* why it leaves, or left */
-	__u32 wish;	  /* enum sa_reason: why it shall leave; 0: it shall not */
-	__u32 told;	  /* enrolled was counted, left is still to be */
-	__u32 at_connect; /* both ends entered before anybody could read from them */
-	__u32 reserved;
+	__u32 reason;		/* why it leaves, or left */
+	__u32 wish;		/* enum sa_reason: why it shall leave; 0: it shall not */
+	__u32 told;		/* enrolled was counted, left is still to be */
+	__u32 at_connect;	/* both ends entered before anybody could read from them */
+	__u32 unheard;		/* no program is called for one of its sockets */
 	struct sa_tuple client; /* as the client sees the connection */
 	__u64 netns;		/* of the end that joined last */
 	__u64 tracked_ns; /* a message was left to TCP for conntrack's sake; 0: none on the way */

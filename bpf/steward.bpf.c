@@ -120,6 +120,29 @@ static __always_inline bool can_be_woken(__u64 address)
 	return BPF_CORE_READ(tp, bpf_sock_ops_cb_flags) & BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG;
 }
 
+/*
+ * Is there a program that is called for its traffic, and its end? Of one that was open before it
+ * was covered, maybe not.
+ */
+static __always_inline bool is_heard(__u64 address)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)address;
+
+	return BPF_CORE_READ(tp, bpf_sock_ops_cb_flags) & BPF_SOCK_OPS_RTT_CB_FLAG;
+}
+
+static __always_inline bool is_unheard(const struct sa_half *half)
+{
+	return half->adopted &&
+	       !(is_heard(half->claim[SA_CLIENT].sk) && is_heard(half->claim[SA_SERVER].sk));
+}
+
+/* Nobody could wake this reader, and it may need it. */
+static __always_inline bool needs_waking(__u64 address)
+{
+	return !is_heard(address) && how_read(address) != READING_LEVEL;
+}
+
 /* Of one end, with the server's port as it sees it. */
 static __always_inline struct sa_proof *known_proof_at(const struct sa_half *half, __u32 role)
 {
@@ -174,8 +197,9 @@ static __always_inline __u32 pattern(struct sa_half *half)
 	__u32 more = by_client > by_server ? by_client : by_server;
 	__u32 less = by_client > by_server ? by_server : by_client;
 
-	bool is_silent = (!by_client && !can_be_woken(half->claim[SA_CLIENT].sk)) ||
-			 (!by_server && !can_be_woken(half->claim[SA_SERVER].sk));
+	bool is_silent =
+		!is_unheard(half) && ((!by_client && !can_be_woken(half->claim[SA_CLIENT].sk)) ||
+				      (!by_server && !can_be_woken(half->claim[SA_SERVER].sk)));
 
 	if (!more)
 		return SA_REASON_IDLE;
@@ -268,13 +292,20 @@ static __noinline __u32 why_not_these(struct sa_half *half, __u32 may_block)
 		if (reason)
 			return reason;
 	}
-	if (!(rule_at(half->rule)->tolerate & SA_TOLERATE_STALL) &&
+	/*
+	 * Of one that was open before, nobody saw the handshake: who may choose sequence numbers
+	 * (TCP_REPAIR, in a user namespace of his own) stays out.
+	 */
+	if ((half->adopted || !(rule_at(half->rule)->tolerate & SA_TOLERATE_STALL)) &&
 	    user_namespace_of(half->claim[SA_CLIENT].sk) !=
 		    user_namespace_of(half->claim[SA_SERVER].sk))
 		return SA_REASON_USERNS;
 	reason = hazard_of_pair(half);
 	if (reason)
 		return reason;
+	if (half->adopted &&
+	    (needs_waking(half->claim[SA_CLIENT].sk) || needs_waking(half->claim[SA_SERVER].sk)))
+		return SA_REASON_OPEN_BEFORE;
 	return pattern(half);
 }
 
@@ -307,15 +338,18 @@ static __always_inline __u32 why_not(struct sa_half *half, const struct sa_pair 
 static __always_inline void put_aside(struct sa_half *half, __u32 reason, __u64 now)
 {
 	__u64 backoff = half->backoff_ns * 2;
+	bool unheard = is_unheard(half); /* nobody would say that there is traffic */
 
-	if (backoff < SA_PASS_INTERVAL_NS || reason == SA_REASON_IDLE)
+	if (backoff < SA_PASS_INTERVAL_NS || (reason == SA_REASON_IDLE && !unheard))
 		backoff = SA_PASS_INTERVAL_NS;
 	if (backoff > SA_LOOK_BACKOFF_MAX_NS || reason == SA_REASON_COOLING)
 		backoff = SA_LOOK_BACKOFF_MAX_NS;
 	half->reason = reason;
 	half->backoff_ns = backoff;
 	half->next_look_ns = now + backoff;
-	half->parked = 1;
+	half->parked = !unheard;
+	if (unheard)
+		note_next(half->next_look_ns);
 }
 
 /* What it was put aside for does not stand any more. */
@@ -338,6 +372,7 @@ static __always_inline bool begin_joining(struct sa_half *half, const struct sa_
 	set_side(pair, SA_SERVER, &half->claim[SA_SERVER]);
 	if (is_translated(half))
 		pair->tracked_ns = now;
+	pair->unheard = is_unheard(half);
 	pair->state = SA_JOINING;
 	half->slot = slot;
 	half->slot_generation = pair->generation;
@@ -552,11 +587,72 @@ static __always_inline void turn_away(struct sock *sk, struct sa_end *end, __u64
 	bpf_sk_storage_delete(&candidates, sk);
 }
 
+/* Takes back a claim that found nobody. */
+static __always_inline void withdraw(const struct sa_key *key, __u32 role, __u64 cookie)
+{
+	struct sa_half *half = bpf_map_lookup_elem(&halves, key);
+
+	if (half && !half->matched && half->claim[role & 1].cookie == cookie &&
+	    !half->claim[!(role & 1)].cookie)
+		bpf_map_delete_elem(&halves, key);
+}
+
+/*
+ * Do the ends agree on what was sent and what has arrived? Read in this order it holds also under
+ * traffic.
+ */
+static __always_inline bool is_in_step(struct tcp_sock *from, struct tcp_sock *to)
+{
+	__u32 acknowledged = BPF_CORE_READ(from, snd_una);
+	__u32 arrived = BPF_CORE_READ(to, rcv_nxt);
+	__u32 sent = BPF_CORE_READ(from, snd_nxt);
+
+	return arrived - acknowledged <= sent - acknowledged;
+}
+
+/* By which of its two claims one that was open before has found its other end. */
+static __always_inline void find_role(struct sock *sk, struct sa_end *end)
+{
+	struct sa_key as_client = end->key, as_server;
+	struct sa_half *half = bpf_map_lookup_elem(&halves, &as_client);
+	__u64 cookie = end->claim.cookie;
+	struct tcp_sock *client, *server;
+
+	other_reading(&as_server, &as_client);
+	if (half && half->matched && half->claim[SA_CLIENT].cookie == cookie) {
+		withdraw(&as_server, SA_SERVER, cookie);
+	} else {
+		half = bpf_map_lookup_elem(&halves, &as_server);
+		if (!half || !half->matched || half->claim[SA_SERVER].cookie != cookie)
+			return;
+		withdraw(&as_client, SA_CLIENT, cookie);
+		end->key = as_server;
+		end->role = SA_SERVER;
+		find_rules(&end->claim, cgroup_of(sk), SA_SERVER);
+	}
+	end->is_role_open = 0;
+	client = (struct tcp_sock *)half->claim[SA_CLIENT].sk;
+	server = (struct tcp_sock *)half->claim[SA_SERVER].sk;
+	if (!is_in_step(client, server) || !is_in_step(server, client))
+		half->poison = SA_REASON_UNPROVEN;
+	/* What they did before is not what they do. */
+	half->bytes_sent[SA_CLIENT] = BPF_CORE_READ(client, bytes_sent);
+	half->bytes_sent[SA_SERVER] = BPF_CORE_READ(server, bytes_sent);
+	half->segments_sent[SA_CLIENT] = BPF_CORE_READ(client, data_segs_out);
+	half->segments_sent[SA_SERVER] = BPF_CORE_READ(server, data_segs_out);
+}
+
 /* Its other end is not covered, or not here: forgotten, now or by a later pass. */
 static __always_inline void expire(struct sock *sk, const struct sa_end *end, __u64 now)
 {
 	if (now - end->claim.born_ns > SA_HALF_LIFE_NS) {
+		struct sa_key as_server;
+
 		control.half_expired++;
+		if (end->is_role_open) {
+			other_reading(&as_server, &end->key);
+			withdraw(&as_server, SA_SERVER, end->claim.cookie);
+		}
 		bpf_map_delete_elem(&halves, &end->key);
 		forget(sk);
 		return;
@@ -584,10 +680,12 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 		bpf_sk_storage_delete(&candidates, sk);
 		return 0;
 	}
-	if (!end->claimed) { /* pair.bpf.c is about to, on another CPU */
+	if (end->claimed != SA_CLAIMED) { /* pair.bpf.c is about to, on another CPU */
 		note_next(now + SA_MS);
 		return 0;
 	}
+	if (end->is_role_open)
+		find_role(sk, end);
 	role = end->role & 1;
 	if (end->slot != SA_NO_SLOT) {
 		pair = pair_at(end->slot, end->slot_generation);
@@ -855,8 +953,12 @@ static __always_inline void open_gate(struct sa_pair *pair, __u32 slot, __u64 no
 
 	if (!reason)
 		reason = obstacle(pair->side[SA_SERVER].sk, pair->side[SA_SERVER].cookie, blocks);
-	if (!reason &&
-	    !(can_be_woken(pair->side[SA_CLIENT].sk) && can_be_woken(pair->side[SA_SERVER].sk))) {
+	if (!reason && pair->unheard) {
+		if (needs_waking(pair->side[SA_CLIENT].sk) ||
+		    needs_waking(pair->side[SA_SERVER].sk))
+			reason = SA_REASON_OPEN_BEFORE;
+	} else if (!reason && !(can_be_woken(pair->side[SA_CLIENT].sk) &&
+				can_be_woken(pair->side[SA_SERVER].sk))) {
 		if (now - pair->since_ns < SA_JOIN_TIMEOUT_NS) {
 			note_next(now + SA_PASS_INTERVAL_NS);
 			return; /* the next acknowledgement brings the calls back */
@@ -1024,6 +1126,8 @@ static __noinline void tend(struct sa_pair *pair, __u32 slot)
 			note_next(pair->open_ns);
 		break;
 	case SA_LIVE:
+		if (pair->unheard)
+			note_next(now + SA_UNHEARD_NS);
 		if (is_draining)
 			leave(pair, control.drain_reason, now);
 		else if (pair->wish == SA_REASON_SPLICE &&

@@ -139,6 +139,7 @@ ConnectionReport read_connection(const Dict& dict) {
     read(dict, "state", connection.state);
     read(dict, "reason", connection.reason);
     read(dict, "reason_text", connection.reason_text);
+    read(dict, "besides", connection.besides);
     read(dict, "age_usec", connection.age);
     connection.client = read_end(dict, "client_");
     connection.server = read_end(dict, "server_");

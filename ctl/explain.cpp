@@ -168,7 +168,7 @@ std::vector<Explanation> answer(const Question& question, const ConnectionsRepor
                     question.asks_for({*address, end.port}, {*peer, end.peer_port}));
         };
         if (is_meant(connection.client) || is_meant(connection.server))
-            result.push_back(ctl::explain(connection));
+            result.push_back(ctl::explain(connection, rules));
     }
     for (const Socket& socket : sockets.all()) {
         const bool is_meant = wanted.contains(socket.cookie) ||

@@ -22,6 +22,29 @@ Counts reasons_of(const ConnectionReport& connection) {
     return all;
 }
 
+// A later connection may enter when it is made, if the rule tolerates it.
+std::string advice_if_blocking(const ConnectionReport& connection,
+                               const std::vector<RuleReport>& rules) {
+    const auto rule = std::find_if(rules.begin(), rules.end(), [&](const RuleReport& it) {
+        return it.name == connection.rule;
+    });
+    const bool is_tolerated =
+        rule != rules.end() &&
+        std::find(rule->tolerate.begin(), rule->tolerate.end(), "blocking") != rule->tolerate.end();
+    if (is_tolerated)
+        return "It was not taken in when it was made, or has left since: have the program connect "
+               "again. The rule tolerates \"blocking\", which holds for connections that are made "
+               "while it is in force and its prove time is over.";
+    const std::string advice(advice_of("blocking"));
+    if (connection.besides != "none")
+        return fmt::format("{} To tolerate \"blocking\" would not be enough: {}.", advice,
+                           connection.besides);
+    return advice +
+           " Or add \"blocking\" to the rule's `tolerate`: nothing else stands against it, so the "
+           "next connection of this kind would be accelerated. Read on it in sockaccel.toml(5) "
+           "first: recv(2) may then fail with EAGAIN.";
+}
+
 std::string verdict_text(const Explanation& it, const View& view) {
     const ConnectionReport& connection = it.connection;
     if (it.is_private)
@@ -96,11 +119,12 @@ Json json_of(const Explanation& it) {
 
 }  // namespace
 
-Explanation explain(const ConnectionReport& connection) {
+Explanation explain(const ConnectionReport& connection, const std::vector<RuleReport>& rules) {
     Explanation result;
     result.connection = connection;
     result.is_covered = true;
-    result.advice = advice_of(connection.reason);
+    result.advice = connection.reason == "blocking" ? advice_if_blocking(connection, rules)
+                                                    : std::string(advice_of(connection.reason));
     const Counts counts = reasons_of(connection);
     if (connection.state == "enrolled" && !counts.empty()) {
         const auto most =

@@ -20,8 +20,9 @@ struct Explanation {
     std::string advice;                 // what would change it
 };
 
-// Of a connection that the daemon lists.
-[[nodiscard]] Explanation explain(const ConnectionReport& connection);
+// Of a connection that the daemon lists, by one of these rules.
+[[nodiscard]] Explanation explain(const ConnectionReport& connection,
+                                  const std::vector<RuleReport>& rules);
 
 [[nodiscard]] std::string explanations_text(const std::vector<Explanation>& explanations,
                                             const View& view = {});

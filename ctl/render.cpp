@@ -175,6 +175,7 @@ Json to_json(const ConnectionReport& connection) {
             {"state", connection.state},
             {"reason", connection.reason},
             {"reason_text", connection.reason_text},
+            {"besides", connection.besides},
             {"age_usec", connection.age.count()},
             {"client", to_json(connection.client)},
             {"server", to_json(connection.server)}};

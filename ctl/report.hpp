@@ -77,6 +77,7 @@ struct EndReport {
 
 struct ConnectionReport {
     std::string rule, state, reason, reason_text;
+    std::string besides = "none";  // with the reason "blocking": what else stands against it
     std::chrono::microseconds age{};
     EndReport client, server;
 };

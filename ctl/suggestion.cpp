@@ -58,8 +58,10 @@ bool is_lasting(const std::string& reason) {
 std::string obstacle_of(const SideReport& side, const char* role) {
     for (const std::string& reason : side.obstacles) {
         if (reason == "blocking")
-            return fmt::format("the {} blocks: its socket is not O_NONBLOCK, so it stays in TCP",
-                               role);
+            return fmt::format(
+                "the {} blocks: its socket is not O_NONBLOCK, so it stays in TCP, "
+                "unless its rule tolerates that: sockaccel.toml(5)",
+                role);
         if (reason != "user-namespace" && is_lasting(reason))
             return fmt::format("the {}'s socket cannot be enrolled: {}", role, reason);
     }
@@ -357,7 +359,8 @@ Judgement judge(const ConversationReport& it, const ConversationsReport& report)
         if (it.looks == 0)
             refuse("no connection lasted long enough to be looked at: observe it for longer");
     } else if (has(it.client.obstacles, "blocking") || has(it.server.obstacles, "blocking")) {
-        result.remarks.emplace_back("some of its connections block: they stay in TCP");
+        result.remarks.emplace_back(
+            "some of its connections block: they stay in TCP, unless \"blocking\" is tolerated");
     }
     if (is_stalling)
         result.tolerate.emplace_back(

@@ -380,6 +380,8 @@ Connection connection_of(const sa_report& client, const sa_report& server) {
                      static_cast<__u8>(client.pair_state), static_cast<__u8>(client.pair_reason)});
     connection.state = standing.state;
     connection.reason = standing.reason;
+    if (standing.reason == SA_REASON_BLOCKING)
+        connection.besides = reason_of(client.end.besides);
     if (client.pair_state == SA_FREE && SA_IS_UNPAIRED(server.end.reason))
         connection.state = ConnectionState::unpaired;
     return connection;
@@ -483,7 +485,7 @@ struct BpfDatapath::State {
     Skeleton skeleton;
     std::optional<Inheritance> inheritance;
     Witness witness{*skeleton->obj, store};
-    Link enrol, revisit, tend, list, tally, learn, inventory;
+    Link adopt_own, adopt_files, enrol, revisit, tend, list, tally, learn, inventory;
     Ring work, events;
     Fd wake_ups{check(::epoll_create1(EPOLL_CLOEXEC), "wait for rings")};
     bool pass_wanted = false;
@@ -515,6 +517,10 @@ BpfDatapath::State::State(const Limits& limits, std::filesystem::path cgroup_roo
                           BPF_SK_MSG_VERDICT, 0),
           "attach the stub to the SOCKHASH");
 
+    adopt_own = owned(bpf_program__attach_iter(programs.sa_adopt_own, nullptr),
+                      "attach the iterator sa_adopt_own");
+    adopt_files = owned(bpf_program__attach_iter(programs.sa_adopt_files, nullptr),
+                        "attach the iterator sa_adopt_files");
     enrol = iterate(programs.sa_enrol, maps.candidates);
     revisit = iterate(programs.sa_revisit, maps.ends);
     tend = iterate(programs.sa_tend, maps.once);
@@ -920,6 +926,12 @@ void BpfDatapath::pause(RuleMask rules) {
 
 bool BpfDatapath::witness_watches() {
     return state_->witness.can_watch();
+}
+
+// Of the own network namespace first: those can be had more of.
+void BpfDatapath::adopt() {
+    run(state_->adopt_own, "look at the sockets that are open");
+    run(state_->adopt_files, "look at the descriptors that are open");
 }
 
 PassResult BpfDatapath::pass(Pass kind) {

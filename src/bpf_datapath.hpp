@@ -30,6 +30,7 @@ class BpfDatapath final : public Datapath {
     void drain(RuleMask rules, Reason reason) override;
     void pause(RuleMask rules) override;
     [[nodiscard]] bool witness_watches() override;
+    void adopt() override;
     PassResult pass(Pass kind) override;
     [[nodiscard]] int event_fd() const override;
     bool take_events(const std::function<void(const ConnectionEvent&)>& sink) override;

@@ -59,7 +59,8 @@ using Census = std::map<Standing, std::uint64_t>;  // connections that are doing
 struct Connection {
     std::optional<RuleId> rule;
     ConnectionState state = ConnectionState::paired;
-    Reason reason = SA_REASON_NONE;  // why not enrolled; NONE if it is
+    Reason reason = SA_REASON_NONE;   // why not enrolled; NONE if it is
+    Reason besides = SA_REASON_NONE;  // if that is BLOCKING: what else stands against it
     std::chrono::nanoseconds age{};
     ConnectionEnd client, server;
 };

@@ -76,6 +76,10 @@ class Datapath {
     // is done for each rule that does not tolerate it.
     [[nodiscard]] virtual bool witness_watches() = 0;
 
+    // Looks for connections that were open before they were covered: they become candidates of the
+    // next pass. Takes time by how many sockets and descriptors the host has.
+    virtual void adopt() = 0;
+
     // One pass of the steward over candidates and pairs; or only over the pairs that there are, so
     // that none is enrolled.
     enum class Pass { all, pairs_only };

@@ -13,6 +13,7 @@ namespace sockaccel {
 namespace {
 
 constexpr Instant kPassInterval{SA_PASS_INTERVAL_NS};
+constexpr Instant kAdoptionInterval = std::chrono::seconds(1);
 constexpr int kPassShare = 20;  // passes take at most one part in this many of a CPU's time
 constexpr std::chrono::milliseconds kStopInterval{5};
 constexpr std::uint32_t kMostRemaining = 1000;  // that are told by name
@@ -41,7 +42,10 @@ Engine::Engine(EventLoop& loop, Datapath& datapath, CgroupTree& cgroups)
       cgroups_(cgroups),
       tree_source_(loop.on_readable(cgroups.fd(), [this] { take_in_tree(); })),
       event_source_(loop.on_readable(datapath.event_fd(), [this] { look(); })),
-      pass_timer_(loop.timer([this] { pass(); })),
+      pass_timer_(loop.timer([this] {
+          adopt_if_due();
+          pass();
+      })),
       limit_timer_(loop.timer([this] { watch_limits(); })) {
     if (const std::optional<Inheritance> inheritance = datapath.inheritance()) {
         tables_ = tables_of(inheritance->legacy.rules);
@@ -96,6 +100,7 @@ std::vector<std::string> Engine::apply(const Policy& policy) {
         policy_ = policy;
     tell_paused(paused_ids(tables_));
     look_for_foreign();
+    is_adoption_due_ = !tables_.rules.empty();
     if (!tables_.rules.empty() || leaving_ != 0)
         pass_at(now());
     if (changed_)
@@ -220,6 +225,7 @@ void Engine::take_in(const std::function<bool()>& look_at_tree) {
         place_links();
         is_tree_stale_ = false;
         look_for_foreign();
+        is_adoption_due_ = !tables_.rules.empty();
         if (!tables_.rules.empty())
             pass_at(now());  // lets links go that no pair needs
     } catch (const std::system_error& error) {
@@ -240,6 +246,22 @@ void Engine::look() {
         pass_at(now());
 }
 
+// After the links are there, lest a connection open between the look and the link. Without it the
+// service does what it does for all others, so it is no reason to end.
+void Engine::adopt_if_due() {
+    if (!is_adoption_due_ || !is_tested() || now() < next_adoption_)
+        return;
+    is_adoption_due_ = false;
+    const Instant begin = now();
+    try {
+        datapath_.adopt();
+    } catch (const std::system_error& error) {
+        log::warning(std::string("connections that were open before stay in TCP: ") + error.what());
+    }
+    const Instant end = now();
+    next_adoption_ = end + std::max(kAdoptionInterval, kPassShare * (end - begin));
+}
+
 void Engine::pass() {
     pass_timer_.disarm();
     next_pass_.reset();
@@ -251,6 +273,8 @@ void Engine::pass() {
     pass_durations_.add(last_pass_took_);
     if (result.next)
         pass_at(*result.next);
+    if (is_adoption_due_)
+        pass_at(next_adoption_);
     watch_limits();
 }
 

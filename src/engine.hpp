@@ -122,6 +122,7 @@ class Engine {
     void take_in_tree();
     void take_in(const std::function<bool()>& look_at_tree);
     void look();  // events, and whether a pass is wanted
+    void adopt_if_due();
     void pass();
     void pass_at(Instant at);
     void report(std::vector<std::string> problems);
@@ -148,6 +149,8 @@ class Engine {
     bool is_tree_stale_ = false;                  // the last refresh failed
     std::function<void(const ConnectionEvent&)> listener_;
     std::function<void()> changed_;
+    bool is_adoption_due_ = false;  // more may be covered than when it was last looked for
+    Instant next_adoption_{};       // not before
     Instant last_pass_{}, last_pass_took_{};
     Histogram pass_durations_;
     std::optional<Instant> next_pass_;  // none: the timer is disarmed

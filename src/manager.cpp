@@ -709,6 +709,7 @@ class ManagerObject final
             dict.emplace("state", variants.of(std::string(to_string(connection.state))));
             dict.emplace("reason", variants.of(reason));
             dict.emplace("reason_text", variants.of(reason_text));
+            dict.emplace("besides", variants.of(std::string(name_of(connection.besides))));
             dict.emplace("age_usec", variants.of(microseconds(connection.age)));
             add_end(dict, variants, "client_", connection.client, client_cgroup);
             add_end(dict, variants, "server_", connection.server, server_cgroup);

@@ -41,6 +41,7 @@ Seen seen_of(const Dict& dict) {
     return {.rule = get<std::string>(dict, "rule"),
             .state = get<std::string>(dict, "state"),
             .reason = get<std::string>(dict, "reason"),
+            .besides = get<std::string>(dict, "besides"),
             .client = end_of(dict, "client_"),
             .server = end_of(dict, "server_")};
 }

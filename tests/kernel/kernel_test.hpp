@@ -32,7 +32,7 @@ struct SeenEnd {
     Counts reasons;
 };
 struct Seen {
-    std::string rule, state, reason;
+    std::string rule, state, reason, besides;
     SeenEnd client, server;
 
     [[nodiscard]] std::uint64_t redirected_bytes() const {

@@ -156,6 +156,7 @@ TEST_F(Scope, NeverEnrolsAnEndThatBlocks) {
     const Seen seen = look(pairs[0]);
     EXPECT_EQ(seen.state, "paired");
     EXPECT_EQ(seen.reason, "blocking");
+    EXPECT_EQ(seen.besides, "none");
     pairs[0].server.set_blocking(false);
     warm_up(pairs[0], std::chrono::seconds(20));
 }

@@ -461,7 +461,8 @@ class Torture : public KernelTest {
             fmt::format("queue = \"{}KiB\"\n",
                         random_.size(random_.chance(10) ? 64 : 512, kLargestQueue / kKiB));
         return fmt::format("[limits]\nmemory = \"{}MiB\"\n", kBudget / kMiB) +
-               rule("test", {covered_.path(), cgroup_.path() + "/guest-*"}, kNetworks + queue) +
+               rule("test", {covered_.path(), cgroup_.path() + "/guest-*"}, kNetworks + queue,
+                    random_.chance(50) ? "blocking" : "") +
                more;
     }
 

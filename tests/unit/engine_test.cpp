@@ -412,6 +412,34 @@ Paused paused(const std::string& rules) {
     return Paused::parse(rules);
 }
 
+// Once for each policy and each new cgroup, and not for each pass; at most once a second.
+TEST_F(EngineTest, LooksOnceForConnectionsThatWereOpenBefore) {
+    root.make("a");
+    engine.apply({{}, {make_rule("r", "*")}});
+    EXPECT_EQ(datapath.adoptions.size(), 0u) << "only once the links are there";
+    std::size_t first = 0;
+    Timer pass = loop.timer([&] { datapath.want_pass(); });
+    pass.arm(now() + 120ms);
+    Timer cgroup = loop.timer([&] {
+        first = datapath.adoptions.size();
+        EXPECT_GE(datapath.passes.size(), 2u);
+        root.make("b");
+    });
+    cgroup.arm(now() + 300ms);
+    run_for(1500ms);
+    EXPECT_EQ(first, 1u);
+    ASSERT_EQ(datapath.adoptions.size(), 2u);
+    EXPECT_GE(datapath.adoptions[1] - datapath.adoptions[0], 1s);
+}
+
+TEST_F(EngineTest, GoesOnIfItCannotLookForConnectionsThatWereOpenBefore) {
+    root.make("a");
+    datapath.failing = "adopt";
+    engine.apply({{}, {make_rule("r", "a")}});
+    run_for(50ms);
+    EXPECT_EQ(datapath.passes.size(), 1u);
+}
+
 TEST_F(EngineTest, PausesAtOnceAndLooksAtThePairsAtOnce) {
     root.make("a");
     engine.apply({{}, {make_rule("r", "a"), make_rule("s", "a"), make_rule("t", "b")}});

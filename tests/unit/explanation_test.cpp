@@ -75,13 +75,28 @@ TEST(Explanation, AnEnrolledConnectionIsAdvisedByItsMainReason) {
     connection.rule = "redis";
     connection.state = "enrolled";
     connection.reason = "none";
-    EXPECT_EQ(explain(connection).advice, advice_of("none"));
+    EXPECT_EQ(explain(connection, {}).advice, advice_of("none"));
     connection.client.reasons = {{"queue", 9}, {"order", 1}};
     connection.server.reasons = {{"order", 2}};
-    EXPECT_EQ(explain(connection).advice, "queue: " + std::string(advice_of("queue")));
-    const std::string text = explanations_text({explain(connection)});
+    EXPECT_EQ(explain(connection, {}).advice, "queue: " + std::string(advice_of("queue")));
+    const std::string text = explanations_text({explain(connection, {})});
     EXPECT_NE(text.find("  accelerated by the rule redis\n"), std::string::npos) << text;
     EXPECT_NE(text.find("    3 order\n    9 queue\n"), std::string::npos) << text;
+}
+
+TEST(Explanation, SaysWhetherToTolerateBlockingWouldBeEnough) {
+    ConnectionReport connection;
+    connection.rule = "redis";
+    connection.state = "paired";
+    connection.reason = "blocking";
+    RuleReport rule = redis();
+    const auto advice = [&] { return explain(connection, {rule}).advice; };
+    EXPECT_NE(advice().find("add \"blocking\" to the rule's `tolerate`"), std::string::npos)
+        << advice();
+    connection.besides = "splice";
+    EXPECT_NE(advice().find("would not be enough: splice"), std::string::npos) << advice();
+    rule.tolerate = {"blocking"};
+    EXPECT_NE(advice().find("connect again"), std::string::npos) << advice();
 }
 
 TEST(Explanation, LinesFitTheTerminal) {
@@ -89,7 +104,7 @@ TEST(Explanation, LinesFitTheTerminal) {
     connection.state = "paired";
     connection.reason = "splice";
     connection.reason_text = "its program reads with splice(2), which redirect cannot honour";
-    const std::string text = explanations_text({explain(connection)}, {60, false});
+    const std::string text = explanations_text({explain(connection, {})}, {60, false});
     for (std::size_t at = 0; at < text.size();) {
         const std::size_t end = text.find('\n', at);
         EXPECT_LE(width_of(text.substr(at, end - at)), 60u) << text;

@@ -22,14 +22,14 @@ class FakeDatapath : public Datapath {
     // --- what was told ---
 
     // "tables redis=0 db=1", "membership a.slice b.slice" (the links), "drain 0x1 policy",
-    // "pause 0x1", "pass",
+    // "pause 0x1", "adopt", "pass",
     // "pass over pairs", "events on"; in order.
     std::vector<std::string> calls;
     Tables tables;
     Limits limits;
     KernelVerdict verdict;
     Membership membership;
-    std::vector<Instant> passes;  // when
+    std::vector<Instant> passes, adoptions;  // when
 
     // The calls since the last time this was asked.
     std::vector<std::string> take_calls() { return std::exchange(calls, {}); }
@@ -92,6 +92,11 @@ class FakeDatapath : public Datapath {
     [[nodiscard]] bool witness_watches() override {
         ++asked_for_witness;
         return is_watching;
+    }
+
+    void adopt() override {
+        note("adopt");
+        adoptions.push_back(now());
     }
 
     PassResult pass(Pass kind) override {

@@ -431,8 +431,7 @@ TEST(Policy, SaysWhatIsWrongWithAUnit) {
 }
 
 TEST(Policy, ReportsEveryMistakeInTheOrderOfTheFile) {
-    EXPECT_EQ(
-        mistakes_in(R"([[rule]]
+    EXPECT_EQ(mistakes_in(R"([[rule]]
 tolerate = ["x"]
 name = "r"
 cgroups = [""]
@@ -441,13 +440,13 @@ cgroups = [""]
 memory = 1
 connections = "many"
 )"),
-        "p.toml:2:13: tolerate \"x\" is unknown: use \"fionread\", \"splice\", \"waitall\" or "
-        "\"stall\"\n"
-        "p.toml:4:12: cgroup \"\": empty: name a cgroup, such as "
-        "\"system.slice/redis.service\"\n"
-        "p.toml:5:2: unknown key `extra` at the top level: known are `limits` and `rule`\n"
-        "p.toml:7:10: memory 1 is below 1MiB\n"
-        "p.toml:8:15: `connections` must be an integer, not the string \"many\"");
+              "p.toml:2:13: tolerate \"x\" is unknown: use \"fionread\", \"splice\", \"waitall\", "
+              "\"blocking\" or \"stall\"\n"
+              "p.toml:4:12: cgroup \"\": empty: name a cgroup, such as "
+              "\"system.slice/redis.service\"\n"
+              "p.toml:5:2: unknown key `extra` at the top level: known are `limits` and `rule`\n"
+              "p.toml:7:10: memory 1 is below 1MiB\n"
+              "p.toml:8:15: `connections` must be an integer, not the string \"many\"");
 }
 
 TEST(Policy, CountsTheMistakesBeyondTheFirstHundred) {

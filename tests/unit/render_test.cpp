@@ -288,7 +288,7 @@ TEST(Render, ConnectionsAsJson) {
     EXPECT_EQ(json::parse(connections_json(connections())), json::parse(R"({
         "connections": [{
             "rule": "redis", "state": "paired", "reason": "blocking",
-            "reason_text": "an end is not O_NONBLOCK", "age_usec": 7500000000,
+            "reason_text": "an end is not O_NONBLOCK", "besides": "none", "age_usec": 7500000000,
             "client": {
                 "address": "::1", "port": 40000, "peer_address": "::1", "peer_port": 6379,
                 "cookie": 17, "netns": 0, "uid": 1000, "cgroup": "web.slice", "unit": "redis.service", "pid": 7, "process": "redis-cli",
