@@ -130,6 +130,12 @@ static __always_inline void observe_traffic(struct bpf_sock *sk, const struct sa
 	seen = bpf_map_lookup_elem(&observations, &sight->key);
 	if (!seen)
 		return;
+	if (is_fresh && end->adopted) { /* what was before it was covered is not counted */
+		sight->bytes_sent = BPF_CORE_READ(tp, bytes_sent);
+		sight->bytes_received = BPF_CORE_READ(tp, bytes_received);
+		sight->segments_sent = BPF_CORE_READ(tp, data_segs_out);
+		return;
+	}
 	sent = BPF_CORE_READ(tp, bytes_sent) - sight->bytes_sent;
 	received = BPF_CORE_READ(tp, bytes_received) - sight->bytes_received;
 	segments = BPF_CORE_READ(tp, data_segs_out) - sight->segments_sent;

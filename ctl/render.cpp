@@ -534,7 +534,7 @@ std::string connections_json(const ConnectionsReport& report) {
 
 std::string conversations_text(const ConversationsReport& report, const View& view) {
     if (report.conversations.empty())
-        return "no connection was opened meanwhile; those that were open before are not seen\n";
+        return "no traffic was seen; of connections that were open before not all can be\n";
     Table table({{"CLIENT", Align::left},
                  {"SERVER", Align::left},
                  {"PORT", Align::right},

@@ -272,7 +272,7 @@ std::string head(const ConversationsReport& report, const std::vector<RuleReport
     std::string text =
         proposed + refused == 0
             ? toml_comment(
-                  "No connection was opened meanwhile; those that were open before are not seen.")
+                  "No traffic was seen; of connections that were open before not all can be.")
             : toml_comment(
                   fmt::format("By what was observed, {} worth having, and {} not worth one.",
                               proposed == 1 ? "1 rule is" : fmt::format("{} rules are", proposed),

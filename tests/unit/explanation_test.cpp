@@ -60,7 +60,7 @@ TEST(Coverage, SaysWhatWouldChangeTheNearestRule) {
     far.ports = {"80"};
     EXPECT_EQ(conclusion(judge(connection, {far, redis()})),
               "In the rule redis: add \"web.service\" to its `units`; then `sockaccelctl reload`, "
-              "and reconnect.");
+              "and reconnect if it stays in TCP.");
     EXPECT_EQ(conclusion({}), "Write a rule that covers it, see sockaccel.toml(5).");
 }
 
