@@ -117,10 +117,11 @@ int sa_adopt_own(struct bpf_iter__tcp *ctx)
 	tp = bpf_skc_to_tcp_sock(common);
 	if (!tp || !adopt(tp))
 		return 0;
-	flags = tp->bpf_sock_ops_cb_flags | SA_CALLS; /* others may have theirs */
-	if (flags != tp->bpf_sock_ops_cb_flags)
-		bpf_setsockopt(common, SOL_TCP, SA_TCP_BPF_SOCK_OPS_CB_FLAGS, &flags,
-			       sizeof(flags));
+	flags = tp->bpf_sock_ops_cb_flags; /* others may have theirs */
+	if (flags & BPF_SOCK_OPS_RTT_CB_FLAG)
+		return 0; /* pair.bpf.c knows which others it wants */
+	flags |= SA_CALLS;
+	bpf_setsockopt(common, SOL_TCP, SA_TCP_BPF_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags));
 	return 0;
 }
 

@@ -1107,6 +1107,43 @@ void blocking_ends_by_turns(Wire& wire) {
     wire.client.say("{} bytes come back", answered);
 }
 
+// Room for a sender wakes who reads from the same socket.
+void blocking_read_beside_a_sender_that_waits(Wire& wire) {
+    constexpr std::size_t kSize = 16 * kMiB;
+    wire.client.set_blocking(true);
+    set_timeout(wire.client, SO_SNDTIMEO, std::chrono::seconds(10));
+    set_timeout(wire.client, SO_RCVTIMEO, std::chrono::seconds(10));
+    std::thread sender([&wire] {
+        const std::string bytes = text(kSize, 4);
+        wire.count_sent(::send(wire.client.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL));
+    });
+    std::string answer;
+    bool is_cut_short = false;
+    std::thread reader([&] {
+        std::array<char, 100> buffer{};
+        for (int attempt = 0; attempt < 1000 && answer.empty(); attempt++) {
+            const ssize_t count = ::recv(wire.client.fd(), buffer.data(), buffer.size(), 0);
+            if (count > 0)
+                answer.assign(buffer.data(), static_cast<std::size_t>(count));
+            is_cut_short = is_cut_short || count < 0;
+        }
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    std::size_t got = 0;
+    static_cast<void>(wait_until([&] {
+        std::array<char, 65536> buffer{};
+        const ssize_t count = ::recv(wire.server.fd(), buffer.data(), buffer.size(), 0);
+        got += count > 0 ? static_cast<std::size_t>(count) : 0;
+        return got >= kSize;
+    }));
+    sender.join();
+    ::send(wire.server.fd(), "answer", 6, 0);
+    reader.join();
+    wire.client.say("gets {} {}", Side::content_of(answer),
+                    is_cut_short ? "after EAGAIN" : "at once");
+    wire.server.say("gets {} bytes", got);
+}
+
 // What is behind a wait that a signal has cut short: nothing is lost by it.
 void blocking_read_goes_on_after_a_signal(Wire& wire) {
     const Handler handler(SIGUSR1);
@@ -1584,6 +1621,8 @@ void ring_zerocopy(Wire& wire) {
 
 }  // namespace
 
+const Transcript kCutShort = {R"(client: gets "answer" after EAGAIN)",
+                              R"(server: gets 16777216 bytes)"};
 // By shutdown(2), by the acknowledgement, or by both.
 const Transcript kWokenOnce = {
     R"(client: send("request") -> 7)", R"(server: recv(100) -> 7 "request")",
@@ -1719,6 +1758,10 @@ const std::vector<Scenario>& scenarios() {
          Redirects::none,
          {},
          Tolerated{}},
+        {"BlockingReadBesideASenderThatWaits", blocking_read_beside_a_sender_that_waits,
+         Redirects::some, Difference{"may fail with EAGAIN", {kCutShort}, true},
+         Tolerated{Redirects::some,
+                   Difference{"a sender that has waited finds room again", {kCutShort}, true}}},
         {"BlockingReadHalfCloses", blocking_read_half_closes, Redirects::some,
          Difference{"may fail with EAGAIN", {kWokenOnce, kWokenTwice}, true},
          Tolerated{Redirects::some,
