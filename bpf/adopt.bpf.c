@@ -5,11 +5,11 @@
  * ones. Whether a socket is the client or the server cannot: it claims both, and only the true
  * claim finds another end; the steward takes the other one back.
  *
- * sa_adopt_own: over the sockets of the daemon's own network namespace. The kernel locks each, and
- * from Linux 6.12 on it can be told to call pair.bpf.c, as for one that was covered from the start.
- *
- * sa_adopt_files: over the descriptors of all processes, in all network namespaces. No program is
- * called for these: see is_unheard() in steward.bpf.c.
+ * Over the descriptors of all processes, in all network namespaces. Not over the kernel's table of
+ * TCP sockets, although a program could have pair.bpf.c called for these (bpf_setsockopt in
+ * iter/tcp, from Linux 6.12 on): the kernel locks each socket there, and whoever stalls inside
+ * recv() would hold the daemon (tests/kernel/stall_test.cpp). So no program is called for what is
+ * adopted: see is_unheard() in steward.bpf.c.
  */
 #include "claim.h"
 #include "memory.h"
@@ -28,7 +28,7 @@ static __always_inline void put_tuple(struct sa_tuple *tuple, struct sock *sk)
 }
 
 /*
- * Without the lock the counters grow while they are read: twice the same, and they belong together.
+ * The counters grow while they are read: twice the same, and they belong together.
  * A wrong number finds no other end.
  */
 static __always_inline bool read_isns(struct sa_key *as_client, struct tcp_sock *tp)
@@ -52,8 +52,7 @@ static __noinline int claim_role(const struct sa_end *end, const struct sa_key *
 	return 0;
 }
 
-/* False: no rule covers it. */
-static __always_inline bool adopt(struct tcp_sock *tp)
+static __always_inline void adopt(struct tcp_sock *tp)
 {
 	struct sock *sk = (struct sock *)tp;
 	struct sa_claim claimed = {};
@@ -62,28 +61,28 @@ static __always_inline bool adopt(struct tcp_sock *tp)
 	struct sa_end *end;
 
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) != BPF_TCP_ESTABLISHED)
-		return false;
+		return;
 	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
 	if (end && end->claimed)
-		return true;
+		return;
 	cgroup = cgroup_of(sk);
 	put_tuple(&claimed.tuple, sk);
 	if (!find_rules(&claimed, cgroup, SA_CLIENT))
-		return false;
+		return;
 	if (!read_isns(&key, tp) && !read_isns(&key, tp))
-		return false;
+		return;
 	if (claimed.tuple.local_port == claimed.tuple.remote_port &&
 	    is_same_address(claimed.tuple.local, claimed.tuple.remote))
-		return false; /* connected to itself */
+		return; /* connected to itself */
 	if (is_own_memory_short()) {
 		note_limit(SA_LIMIT_OWN_MEMORY);
-		return false;
+		return;
 	}
 	end = bpf_sk_storage_get(&ends, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!end)
-		return false;
+		return;
 	if (!begin_claiming(end))
-		return true;
+		return;
 	describe(&claimed, tp, cgroup);
 	claimed.cookie = bpf_get_socket_cookie(sk);
 	end->key = key;
@@ -95,38 +94,17 @@ static __always_inline bool adopt(struct tcp_sock *tp)
 	end->adopted = end->is_role_open = 1;
 	if (!bpf_sk_storage_get(&candidates, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE)) {
 		bpf_sk_storage_delete(&ends, sk);
-		return false;
+		return;
 	}
 	claim_role(end, &key, SA_CLIENT);
 	other_reading(&as_server, &key);
 	find_rules(&end->claim, cgroup, SA_SERVER);
 	claim_role(end, &as_server, SA_SERVER);
 	end_claiming(end);
-	return true;
-}
-
-SEC("iter/tcp")
-int sa_adopt_own(struct bpf_iter__tcp *ctx)
-{
-	struct sock_common *common = ctx->sk_common;
-	struct tcp_sock *tp;
-	int flags;
-
-	if (!common)
-		return 0;
-	tp = bpf_skc_to_tcp_sock(common);
-	if (!tp || !adopt(tp))
-		return 0;
-	flags = tp->bpf_sock_ops_cb_flags; /* others may have theirs */
-	if (flags & BPF_SOCK_OPS_RTT_CB_FLAG)
-		return 0; /* pair.bpf.c knows which others it wants */
-	flags |= SA_CALLS;
-	bpf_setsockopt(common, SOL_TCP, SA_TCP_BPF_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags));
-	return 0;
 }
 
 SEC("iter/task_file")
-int sa_adopt_files(struct bpf_iter__task_file *ctx)
+int sa_adopt(struct bpf_iter__task_file *ctx)
 {
 	struct file *file = ctx->file;
 	struct socket *socket;

@@ -22,26 +22,25 @@ enum { false, true };
  */
 #define SEPARATELY_VERIFIED __weak __noinline
 
-#define NULL			     ((void *)0)
-#define AF_INET			     2
-#define AF_INET6		     10
-#define EBUSY			     16
-#define E2BIG			     7
-#define EEXIST			     17
-#define O_NONBLOCK		     04000
-#define EPOLLET			     (1u << 31)
-#define SOL_SOCKET		     1
-#define SO_KEEPALIVE		     9
-#define SO_RCVLOWAT		     18
-#define SOL_TCP			     6
-#define TCP_KEEPIDLE		     4
-#define TCP_KEEPINTVL		     5
-#define SA_TCP_BPF_SOCK_OPS_CB_FLAGS 1008 /* Linux 6.12; older linux/bpf.h lack it */
-#define SOCK_RCVBUF_LOCK	     2	  /* include/net/sock.h */
-#define RCV_SHUTDOWN		     1
-#define SEND_SHUTDOWN		     2
-#define TCP_FLAG_SYN		     0x02
-#define TCP_FLAG_ACK		     0x10
+#define NULL		 ((void *)0)
+#define AF_INET		 2
+#define AF_INET6	 10
+#define EBUSY		 16
+#define E2BIG		 7
+#define EEXIST		 17
+#define O_NONBLOCK	 04000
+#define EPOLLET		 (1u << 31)
+#define SOL_SOCKET	 1
+#define SO_KEEPALIVE	 9
+#define SO_RCVLOWAT	 18
+#define SOL_TCP		 6
+#define TCP_KEEPIDLE	 4
+#define TCP_KEEPINTVL	 5
+#define SOCK_RCVBUF_LOCK 2 /* include/net/sock.h */
+#define RCV_SHUTDOWN	 1
+#define SEND_SHUTDOWN	 2
+#define TCP_FLAG_SYN	 0x02
+#define TCP_FLAG_ACK	 0x10
 #define SK_USER_DATA_PSOCK                                                                         \
 	4ull /* include/linux/skmsg.h: the tag in sk_user_data of a socket with a psock */
 #define SK_USER_DATA_TAGS 7ull
@@ -329,11 +328,6 @@ struct bpf_iter__task_file {
 	struct task_struct *task;
 	__u32 fd;
 	struct file *file;
-};
-
-struct bpf_iter__tcp {
-	struct bpf_iter_meta *meta;
-	struct sock_common *sk_common;
 };
 
 struct bpf_iter__bpf_sk_storage_map {

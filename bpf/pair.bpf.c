@@ -219,7 +219,7 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 		return;
 	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | SA_CALLS);
 	if (!begin_claiming(end))
-		return; /* by the program of another cgroup above or below, or by sa_adopt_files */
+		return; /* by the program of another cgroup above or below, or by sa_adopt */
 
 	/* Also right when data came with the handshake: kernel-facts of
 	 * tests/kernel/identity_test.cpp. */

@@ -120,7 +120,7 @@
 	  "its reader uses edge-triggered epoll and was too slow; it stays in TCP")                \
 	X(FILTERED, "filtered", "an end's cgroup has IP filters, which redirect would bypass")     \
 	X(OPEN_BEFORE, "open-before",                                                              \
-	  "it was open before it was covered, and a reader of it could not be woken here")         \
+	  "it was open before it was covered, and its edge-triggered reader could not be woken")   \
 	X(OBSERVED, "observed", "the rule observes only")                                          \
 	X(POLICY, "policy", "the rule is gone or does not accelerate any more")                    \
 	X(INSERT, "insert-failed", "the kernel refused the socket")                                \

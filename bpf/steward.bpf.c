@@ -137,10 +137,13 @@ static __always_inline bool is_unheard(const struct sa_half *half)
 	       !(is_heard(half->claim[SA_CLIENT].sk) && is_heard(half->claim[SA_SERVER].sk));
 }
 
-/* Nobody could wake this reader, and it may need it. */
+/*
+ * Nobody could wake this reader, and it may need it. Who is with no epoll at a look, and has
+ * traffic, uses poll(2), select(2) or none: those look again at what is there.
+ */
 static __always_inline bool needs_waking(__u64 address)
 {
-	return !is_heard(address) && how_read(address) != READING_LEVEL;
+	return !is_heard(address) && how_read(address) == READING_EDGE;
 }
 
 /* Of one end, with the server's port as it sees it. */
@@ -1126,8 +1129,12 @@ static __noinline void tend(struct sa_pair *pair, __u32 slot)
 			note_next(pair->open_ns);
 		break;
 	case SA_LIVE:
-		if (pair->unheard)
+		if (pair->unheard) {
 			note_next(now + SA_UNHEARD_NS);
+			if (needs_waking(pair->side[SA_CLIENT].sk) ||
+			    needs_waking(pair->side[SA_SERVER].sk))
+				pair->wish = SA_REASON_OPEN_BEFORE;
+		}
 		if (is_draining)
 			leave(pair, control.drain_reason, now);
 		else if (pair->wish == SA_REASON_SPLICE &&

@@ -28,9 +28,7 @@ constexpr std::array<std::string_view, kCount> make_advice() {
     advice[SA_REASON_BLOCKING] = "Have the program use O_NONBLOCK, as event loops do.";
     advice[SA_REASON_BUSY] = "Wait: it is tried again when the end is outside of its system call.";
     advice[SA_REASON_OPEN_BEFORE] =
-        "Have the program connect again: then it is covered from the start. On Linux 6.12 and "
-        "later, "
-        "connections of the host's own network namespace need not.";
+        "Have the program connect again: then it is covered from the start.";
     advice[SA_REASON_SILENT] =
         "Nothing: it is looked at again when that end sends. Until then its reader could not be "
         "woken where TCP takes over.";

@@ -153,8 +153,9 @@ std::string conclusion(const std::vector<RuleVerdict>& verdicts) {
     for (const Obstacle& obstacle : nearest->obstacles)
         if (std::find(changes.begin(), changes.end(), obstacle.change) == changes.end())
             changes.push_back(obstacle.change);
-    return fmt::format("In the rule {}: {}; then `sockaccelctl reload`, and reconnect if it stays in TCP.",
-                       nearest->rule, fmt::join(changes, ", "));
+    return fmt::format(
+        "In the rule {}: {}; then `sockaccelctl reload`, and reconnect if it stays in TCP.",
+        nearest->rule, fmt::join(changes, ", "));
 }
 
 }  // namespace sockaccel::ctl

@@ -485,7 +485,7 @@ struct BpfDatapath::State {
     Skeleton skeleton;
     std::optional<Inheritance> inheritance;
     Witness witness{*skeleton->obj, store};
-    Link adopt_own, adopt_files, enrol, revisit, tend, list, tally, learn, inventory;
+    Link adopt, enrol, revisit, tend, list, tally, learn, inventory;
     Ring work, events;
     Fd wake_ups{check(::epoll_create1(EPOLL_CLOEXEC), "wait for rings")};
     bool pass_wanted = false;
@@ -517,10 +517,8 @@ BpfDatapath::State::State(const Limits& limits, std::filesystem::path cgroup_roo
                           BPF_SK_MSG_VERDICT, 0),
           "attach the stub to the SOCKHASH");
 
-    adopt_own = owned(bpf_program__attach_iter(programs.sa_adopt_own, nullptr),
-                      "attach the iterator sa_adopt_own");
-    adopt_files = owned(bpf_program__attach_iter(programs.sa_adopt_files, nullptr),
-                        "attach the iterator sa_adopt_files");
+    adopt =
+        owned(bpf_program__attach_iter(programs.sa_adopt, nullptr), "attach the iterator sa_adopt");
     enrol = iterate(programs.sa_enrol, maps.candidates);
     revisit = iterate(programs.sa_revisit, maps.ends);
     tend = iterate(programs.sa_tend, maps.once);
@@ -928,10 +926,8 @@ bool BpfDatapath::witness_watches() {
     return state_->witness.can_watch();
 }
 
-// Of the own network namespace first: those can be had more of.
 void BpfDatapath::adopt() {
-    run(state_->adopt_own, "look at the sockets that are open");
-    run(state_->adopt_files, "look at the descriptors that are open");
+    run(state_->adopt, "look at the descriptors that are open");
 }
 
 PassResult BpfDatapath::pass(Pass kind) {

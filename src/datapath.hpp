@@ -77,7 +77,7 @@ class Datapath {
     [[nodiscard]] virtual bool witness_watches() = 0;
 
     // Looks for connections that were open before they were covered: they become candidates of the
-    // next pass. Takes time by how many sockets and descriptors the host has.
+    // next pass. Takes time by how many descriptors the host's processes have.
     virtual void adopt() = 0;
 
     // One pass of the steward over candidates and pairs; or only over the pairs that there are, so

@@ -230,7 +230,7 @@ TEST_F(Languages, PhpredisIsAcceleratedIfBlockingIsTolerated) {
 }
 
 // The rule is for what is between these two.
-TEST_F(Languages, PhpFpmBehindNginxIsAcceleratedIfBlockingIsTolerated) {
+TEST_F(Languages, PhpFpmBehindNginxStaysInTcp) {
     tolerate_nothing("ports = [9001]");
     write("fpm.conf", R"(
 [global]
@@ -273,7 +273,7 @@ http {{
     const Process web(
         server_place_.command({"nginx", "-p", d, "-e", "stderr", "-c", path("nginx.conf")}));
     await_ports({"9000", "9001"});
-    expect_accelerated_if_blocking_is_tolerated(python(load("echo", "9000")), {&php, &web});
+    expect_in_tcp(python(load("echo", "9000")), "blocking", {&php, &web});
 }
 
 // --- Rust

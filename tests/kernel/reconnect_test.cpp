@@ -340,8 +340,7 @@ TEST_F(Reconnect, AHalfWithoutItsOtherEndIsForgotten) {
     TcpPair pair = connect_pair(covered_route());
     warm_up(pair);
     EXPECT_EQ(status().at("halves_expired"), kHalves);
-    // Nothing is left that another pass, or another policy, could find.
-    reload(rule("other", {covered_.path(), other_.path()}));
+    // Nothing is left that another pass could find.
     BackgroundTraffic traffic(halves);
     converse(pair, {.turns = 100});
     EXPECT_FALSE(wait_until(
@@ -350,6 +349,10 @@ TEST_F(Reconnect, AHalfWithoutItsOtherEndIsForgotten) {
     traffic.stop();
     for (TcpPair& half : halves)
         expect_untouched(half);
+    // Another policy is a new beginning.
+    reload(rule("other", {covered_.path(), other_.path()}));
+    EXPECT_TRUE(wait_until([this] { return connections().size() == kHalves + 1; }))
+        << connections().size();
 }
 
 }  // namespace
