@@ -447,7 +447,9 @@ static __always_inline void try_out(struct verdict *v)
 	end->trial_messages = end->trial_bytes = 0;
 	if (!is_vain || v->pair->wish)
 		return;
-	v->pair->wish = SA_REASON_COOLING;
+	/* One that has entered at connect was not chosen for its pattern: it may have another soon.
+	 */
+	v->pair->wish = v->pair->state == SA_ENTERED ? SA_REASON_PATTERN : SA_REASON_COOLING;
 	raise_work();
 }
 

@@ -462,7 +462,7 @@ class Torture : public KernelTest {
                         random_.size(random_.chance(10) ? 64 : 512, kLargestQueue / kKiB));
         return fmt::format("[limits]\nmemory = \"{}MiB\"\n", kBudget / kMiB) +
                rule("test", {covered_.path(), cgroup_.path() + "/guest-*"}, kNetworks + queue,
-                    random_.chance(50) ? "blocking" : "") +
+                    seed_ % 2 == 0 ? "blocking" : "") +
                more;
     }
 
