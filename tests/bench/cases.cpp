@@ -196,9 +196,6 @@ void measure_requests(Session& session) {
         Contest(session, path, cases)
             .measure("requests", waiting == Waiting::poll ? Precision::fine : Precision::usual);
     }
-    if (!session.rig().tolerates_blocking())
-        session.omit("requests", "blocking ends, accelerated",
-                     "this version has no `tolerate = [\"blocking\"]`: these rows are TCP");
     over_far_paths(session, "requests", [&](const Path& path) {
         Contest(session, path, cases).measure("requests", Precision::usual);
     });

@@ -93,14 +93,7 @@ Rig::Rig()
       tutorial_cgroup_(root_, "tutorial"),
       other_(root_, "other"),
       tutorial_(tutorial_cgroup_),
-      daemon_(policy(false)) {
-    daemon_.write_policy(policy(true));
-    try {
-        daemon_.manager().Reload();
-        tolerates_blocking_ = true;
-    } catch (const sdbus::Error&) {  // the former policy stays in force
-        daemon_.write_policy(policy(false));
-    }
+      daemon_(policy()) {
     for (const std::string& name : daemon_.manager().Rules())
         if (const auto rule = daemon_.rule(name); rule->State() != "active")
             throw std::runtime_error("nothing can be accelerated: rule " + name + " is " +
@@ -108,17 +101,12 @@ Rig::Rig()
 }
 
 // With the default limits.
-std::string Rig::policy(bool with_blocking) const {
+std::string Rig::policy() const {
     const std::string scope =
         fmt::format("ports = [\"1-{}\", \"{}-65535\"]\nnetworks = [\"0.0.0.0/0\"]\n",
                     kUncoveredPort - 1, kUncoveredPort + 1);
-    std::string rules = test::rule("bench", {covered_.path()}, scope);
-    if (with_blocking)
-        rules += fmt::format(
-            "[[rule]]\nname = \"blocking\"\ncgroups = [\"{}\"]\npriority = 1\nprove = \"0s\"\n"
-            "tolerate = [\"fionread\", \"splice\", \"waitall\", \"blocking\"]\n{}",
-            blocking_.path(), scope);
-    return rules;
+    return test::rule("bench", {covered_.path()}, scope) +
+           test::rule("blocking", {blocking_.path()}, "priority = 1\n" + scope, "blocking");
 }
 
 const test::TestCgroup& Rig::cgroup(Way way, Waiting waiting) const {

@@ -36,8 +36,6 @@ class Rig {
 
     [[nodiscard]] const test::TestCgroup& cgroup(Way way, Waiting waiting = Waiting::poll) const;
     [[nodiscard]] test::Daemon& daemon() { return daemon_; }
-    // The daemon takes rules that tolerate blocking ends.
-    [[nodiscard]] bool tolerates_blocking() const { return tolerates_blocking_; }
 
     using Predicate = std::function<bool(const Dict& connection)>;
     [[nodiscard]] Standing standing(const Predicate& is_meant);
@@ -51,12 +49,11 @@ class Rig {
     [[nodiscard]] Bytes bytes();
 
   private:
-    [[nodiscard]] std::string policy(bool with_blocking) const;
+    [[nodiscard]] std::string policy() const;
 
     test::TestCgroup root_, plain_, covered_, blocking_, tutorial_cgroup_, other_;
     Tutorial tutorial_;
     test::Daemon daemon_;
-    bool tolerates_blocking_ = false;
 };
 
 // CPU time of all processes in a cgroup, or below it.
