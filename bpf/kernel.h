@@ -67,7 +67,9 @@ struct list_head {
 	struct list_head *next, *prev;
 };
 
-struct user_namespace;
+struct user_namespace {
+	int level; /* 0: the first one */
+};
 
 struct cred {
 	struct user_namespace *user_ns;
@@ -207,6 +209,7 @@ struct proto {
 
 struct net {
 	__u64 net_cookie;
+	struct user_namespace *user_ns; /* whose root may do all in it */
 };
 
 typedef struct {

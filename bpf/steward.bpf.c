@@ -283,6 +283,22 @@ static __noinline __u32 look_at_observed(struct sa_half *half)
 	return SA_REASON_OBSERVED;
 }
 
+/*
+ * Of a connection that was open before, nobody saw the handshake, and TCP_REPAIR lets who is root
+ * of a socket's network namespace choose its numbers. That may be anybody, of one that is not the
+ * host's; within it he is among his own.
+ */
+static __always_inline bool may_be_forged(const struct sa_half *half)
+{
+	struct sock *client = (struct sock *)half->claim[SA_CLIENT].sk;
+	struct sock *server = (struct sock *)half->claim[SA_SERVER].sk;
+	struct net *of_client = BPF_CORE_READ(client, __sk_common.skc_net.net);
+	struct net *of_server = BPF_CORE_READ(server, __sk_common.skc_net.net);
+
+	return of_client != of_server && (BPF_CORE_READ(of_client, user_ns, level) ||
+					  BPF_CORE_READ(of_server, user_ns, level));
+}
+
 /* Of the ends and of what passes between them; whether one blocks is asked, or not. */
 static __noinline __u32 why_not_these(struct sa_half *half, __u32 may_block)
 {
@@ -295,13 +311,11 @@ static __noinline __u32 why_not_these(struct sa_half *half, __u32 may_block)
 		if (reason)
 			return reason;
 	}
-	/*
-	 * Of one that was open before, nobody saw the handshake: who may choose sequence numbers
-	 * (TCP_REPAIR, in a user namespace of his own) stays out.
-	 */
-	if ((half->adopted || !(rule_at(half->rule)->tolerate & SA_TOLERATE_STALL)) &&
+	if (!(rule_at(half->rule)->tolerate & SA_TOLERATE_STALL) &&
 	    user_namespace_of(half->claim[SA_CLIENT].sk) !=
 		    user_namespace_of(half->claim[SA_SERVER].sk))
+		return SA_REASON_USERNS;
+	if (half->adopted && may_be_forged(half))
 		return SA_REASON_USERNS;
 	reason = hazard_of_pair(half);
 	if (reason)

@@ -132,6 +132,24 @@ TEST_F(Adopt, OneWhoseReaderBecomesEdgeTriggeredLeaves) {
         << look(pair).text();
 }
 
+// Who is root of a network namespace may choose a connection's numbers there.
+TEST_F(Adopt, AcrossNetworkNamespacesOnlyIfBothAreTheHosts) {
+    const Tenant hosts, users(Netns::Owner::user);
+    const auto connect = [this](const Tenant& tenant) {
+        return connect_pair({.client = Place(client_, tenant.client),
+                             .server = Place(server_, tenant.server),
+                             .address = Tenant::kServerAddress});
+    };
+    TcpPair trusted = connect(hosts), strange = connect(users);
+    const std::string policy = usual_policy("networks = [\"10.9.0.0/24\"]");
+    start_daemon(policy);
+    warm_up(trusted);
+    EXPECT_TRUE(becomes(strange, "paired", "user-namespace")) << look(strange).text();
+    // Whose handshake was seen is another matter.
+    TcpPair seen = connect(users);
+    warm_up(seen);
+}
+
 TEST_F(Adopt, BlockingOnesStayInTcp) {
     TcpPair pair = connect_pair(near());
     pair.server.set_blocking(true);

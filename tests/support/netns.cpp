@@ -28,15 +28,28 @@ void set_up(const Netns& netns, const std::string& device, const std::string& ad
 
 }  // namespace
 
-Netns::Netns() {
+Netns::Netns(Owner owner) {
     static unsigned count = 0;
     name_ = "sockaccel-test-" + std::to_string(::getpid()) + "-" + std::to_string(++count);
     run("ip netns add " + name_);
+    if (owner == Owner::user)
+        give_to_a_user();
     ip("link set lo up");
 }
 
 Netns::~Netns() {
     static_cast<void>(!std::system(("ip netns del " + name_).c_str()));
+}
+
+// unshare(1) binds what it makes to a file only without --user.
+void Netns::give_to_a_user() const {
+    run("umount " + file());
+    run("unshare --user --map-root-user --net sleep 60 & p=$!\n"
+        "while [ \"$(readlink /proc/$p/ns/net)\" = \"$(readlink /proc/$$/ns/net)\" ]; do sleep "
+        "0.01; "
+        "done\n"
+        "mount --bind /proc/$p/ns/net " +
+        file() + "; status=$?; kill $p; exit $status");
 }
 
 std::string Netns::file() const {
@@ -62,7 +75,7 @@ BridgedContainers::BridgedContainers() {
     set_up(second, "eth0", second_address);
 }
 
-Tenant::Tenant() {
+Tenant::Tenant(Netns::Owner owner_of_client) : client(owner_of_client) {
     add_veth(client, "eth0", server, "eth0");
     set_up(client, "eth0", kClientAddress);
     set_up(server, "eth0", kServerAddress);

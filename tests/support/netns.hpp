@@ -9,7 +9,9 @@ namespace sockaccel::test {
 // A named network namespace with lo up. Made with ip(8), removed on destruction.
 class Netns {
   public:
-    Netns();
+    // Whose it is: the host's, or of a user namespace of its own, as in a rootless container.
+    enum class Owner { host, user };
+    explicit Netns(Owner owner = Owner::host);
     ~Netns();
     Netns(const Netns&) = delete;
     Netns& operator=(const Netns&) = delete;
@@ -23,6 +25,8 @@ class Netns {
     void sysctl(const std::string& key, const std::string& value) const;
 
   private:
+    void give_to_a_user() const;
+
     std::string name_;
 };
 
@@ -38,7 +42,7 @@ struct BridgedContainers {
 // A client's and a server's namespace, joined by a veth pair. Each tenant has the same two
 // addresses.
 struct Tenant {
-    Tenant();
+    explicit Tenant(Netns::Owner owner_of_client = Netns::Owner::host);
 
     Netns client, server;
     static constexpr const char* kClientAddress = "10.9.0.1";

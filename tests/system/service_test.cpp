@@ -40,6 +40,20 @@ TEST_F(Service, EnabledItAcceleratesWhatThePolicySaysAndStoppedNothingIsLeft) {
     converse(pair, {});
 }
 
+// Pools of a database are opened once a day.
+TEST_F(Service, WhatWasOpenBeforeItIsStartedIsAcceleratedToo) {
+    start_unit("client.service");
+    start_unit("server.service");
+    TcpPair pair =
+        connect_pair({.client = place_of("client.service"), .server = place_of("server.service")});
+    converse(pair, {.turns = 10});
+    write_policy(rule("pair", {"system.slice/client.service", "system.slice/server.service"}));
+    systemctl({"start", kService});
+    warm_up(pair);
+    exchange_bytes(pair, {.to_server = 1U << 20U, .to_client = 1U << 20U});
+    EXPECT_GT(redirected_bytes("pair"), 0U);
+}
+
 TEST_F(Service, ReloadPutsAChangedPolicyInForce) {
     systemctl({"start", kService});
     EXPECT_TRUE(says("0 of 0 rules"));
