@@ -454,7 +454,7 @@ static __always_inline void consider(struct sa_half *half, struct sa_end *end,
 	}
 	if (entered) { /* nobody can be on the old path: the gate may open at once */
 		entered->open_ns = entered->since_ns = now;
-		entered->state = SA_OPENING;
+		__sync_val_compare_and_swap(&entered->state, SA_ENTERED, SA_OPENING);
 	} else if (!begin_joining(half, &end->key, now)) {
 		put_aside(half, SA_REASON_FULL, now);
 		return;
