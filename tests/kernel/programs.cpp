@@ -57,7 +57,7 @@ void Programs::expect_right(const Command& client, std::uint64_t least,
     EXPECT_TRUE(status && *status == 0)
         << (status ? "" : "the client does not end ") << output_of(process) << "\nservers:\n"
         << servers_wrote;
-    EXPECT_GE(counters().at("redirected_bytes") - before, least / (slowness() * slowness()))
+    EXPECT_GE(counters().at("redirected_bytes") - before, slower(slower(least)))
         << output_of(process) << connections_text();
 }
 

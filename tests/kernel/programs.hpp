@@ -39,6 +39,11 @@ class Programs : public KernelTest {
         return std::to_string(count * slowness());
     }
 
+    // How many bytes of these a slower machine gets through.
+    [[nodiscard]] static std::uint64_t slower(std::uint64_t bytes) {
+        return bytes / static_cast<std::uint64_t>(slowness());
+    }
+
     // programs.py with these arguments.
     [[nodiscard]] static std::vector<std::string> python(const std::vector<std::string>& arguments);
     void await_ports(const std::vector<std::string>& ports);

@@ -304,7 +304,7 @@ TEST_F(Servers, PostgresqlServesPgbenchWithoutAnError) {
     EXPECT_NE(large.output.find("number of failed transactions: 0 "), std::string::npos)
         << large.output << large.error;
     // Of the transactions: the large results are streams of 8 KiB writes, which TCP has faster.
-    EXPECT_GE(counters().at("redirected_bytes") - before, kMiB / slowness()) << connections_text();
+    EXPECT_GE(counters().at("redirected_bytes") - before, slower(kMiB)) << connections_text();
 }
 
 // --- what is observed, and what is suggested by it
@@ -393,8 +393,8 @@ TEST_F(Suggested, RulesForRedisNginxAndPostgresqlWork) {
         EXPECT_EQ(state_of(upstream), is_watched ? "active" : "refused");
     }
     use({&web});
-    EXPECT_GT(redirected_at(server + "-6379"), kMiB / slowness()) << connections_text();
-    EXPECT_GT(redirected_at(server + "-5432"), 64 * kKiB / slowness()) << connections_text();
+    EXPECT_GT(redirected_at(server + "-6379"), slower(kMiB)) << connections_text();
+    EXPECT_GT(redirected_at(server + "-5432"), slower(64 * kKiB)) << connections_text();
 }
 
 TEST_F(Suggested, NoRuleForWhoSplices) {
