@@ -273,7 +273,7 @@ void Engine::pass() {
     pass_durations_.add(last_pass_took_);
     if (result.next)
         pass_at(*result.next);
-    if (is_adoption_due_)
+    if (is_adoption_due_ && is_tested())  // else take_verdict() sees to it
         pass_at(next_adoption_);
     watch_limits();
 }
