@@ -311,10 +311,7 @@ TEST_F(Blocking, BehindDnatBothEndsEnter) {
     if (std::system("command -v nft >/dev/null") != 0)
         GTEST_SKIP() << "nft is not installed";
     const NatHost nat;
-    load_rules(nat.host,
-               "chain publish { type nat hook prerouting priority -100;\n"
-               "tcp dport 8080 dnat to " +
-                   nat.server_address + ":80; }\n");
+    nat.publish();
     start_daemon(tolerant("networks = [\"10.98.0.0/24\"]\nports = [8080]"));
     TcpPair pair = blocking_pair({.client = Place(client_, nat.client),
                                   .server = Place(server_, nat.server),

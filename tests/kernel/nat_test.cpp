@@ -78,10 +78,7 @@ class Nat : public KernelTest {
 
 TEST_F(Nat, DnatToAPublishedPortIsRedirected) {
     const NatHost nat;
-    load_rules(nat.host,
-               "chain publish { type nat hook prerouting priority -100;\n"
-               "tcp dport 8080 dnat to " +
-                   nat.server_address + ":80; }\n");
+    nat.publish();
     start_daemon(usual_policy("networks = [\"10.98.0.0/24\"]\nports = [8080]"));
     TcpPair pair = connect_pair({.client = Place(client_, nat.client),
                                  .server = Place(server_, nat.server),
@@ -100,10 +97,7 @@ TEST_F(Nat, DnatToAPublishedPortIsRedirected) {
 
 TEST_F(Nat, ARuleMayNameTheServersOwnAddressBehindDnat) {
     const NatHost nat;
-    load_rules(nat.host,
-               "chain publish { type nat hook prerouting priority -100;\n"
-               "tcp dport 8080 dnat to " +
-                   nat.server_address + ":80; }\n");
+    nat.publish();
     start_daemon(usual_policy("networks = [\"10.99.0.1\"]\nports = [80]"));
     TcpPair pair = connect_pair({.client = Place(client_, nat.client),
                                  .server = Place(server_, nat.server),

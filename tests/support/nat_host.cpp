@@ -31,6 +31,13 @@ NatHost::NatHost() {
     plug(server, server_address, host_to_server);
 }
 
+void NatHost::publish() const {
+    load_rules(host,
+               "chain publish { type nat hook prerouting priority -100;\n"
+               "tcp dport 8080 dnat to " +
+                   server_address + ":80; }\n");
+}
+
 void run_in(const Netns& netns, const std::string& command) {
     const Outcome outcome =
         run({{"nsenter", "--net=" + netns.file(), "sh", "-c", command}, {}, {}});

@@ -13,6 +13,9 @@ namespace sockaccel::test {
 struct NatHost {
     NatHost();
 
+    // The server's port 80 as port 8080 of the host.
+    void publish() const;
+
     const Netns host, client, server;
     const std::string client_address = "10.98.0.1", server_address = "10.99.0.1",
                       host_to_client = "10.98.0.254", host_to_server = "10.99.0.254";
