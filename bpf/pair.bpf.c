@@ -331,11 +331,22 @@ static __always_inline void claim_again(struct bpf_sock *sk, struct sa_end *end)
 	control.revisit = 1; /* for the other end, which may have no traffic of its own */
 }
 
-static __always_inline void want_calls(struct bpf_sock_ops *ctx, __u32 flags, bool wanted)
+/* Is there another program beside this one, which may want the socket's calls, too? */
+static __always_inline bool is_shared(struct bpf_sock *sk)
+{
+	struct sock *full = (struct sock *)bpf_skc_to_tcp_sock(sk);
+
+	return full &&
+	       are_effective(cgroup_of(full),
+			     bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_SOCK_OPS), 2);
+}
+
+static __always_inline void want_calls(struct bpf_sock_ops *ctx, struct bpf_sock *sk, __u32 flags,
+				       bool wanted)
 {
 	__u32 now = ctx->bpf_sock_ops_cb_flags, then = wanted ? now | flags : now & ~flags;
 
-	if (then != now)
+	if (then != now && (wanted || !is_shared(sk)))
 		bpf_sock_ops_cb_flags_set(ctx, then);
 }
 
@@ -366,19 +377,19 @@ static __always_inline void traffic_seen(struct bpf_sock_ops *ctx, struct bpf_so
 	struct sa_half *half;
 
 	if (!end) {
-		want_calls(ctx, BPF_SOCK_OPS_RTT_CB_FLAG, false);
+		want_calls(ctx, sk, BPF_SOCK_OPS_RTT_CB_FLAG, false);
 		return;
 	}
 	if (end->observed)
 		observe_traffic(sk, end, false);
 	if (is_to_stay(end))
-		want_calls(ctx, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG, false);
+		want_calls(ctx, sk, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG, false);
 	if (end->slot == SA_NO_SLOT && now < end->cool_until_ns)
 		return;
 	if (was_evicted(end, now) || !end->matched)
 		return;
 	if (end->slot != SA_NO_SLOT) {
-		want_calls(ctx, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG, true);
+		want_calls(ctx, sk, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG, true);
 		pair = pair_at(end->slot, end->slot_generation);
 		if (!pair || pair->state != SA_ENTERED || now < end->cool_until_ns)
 			return;
@@ -455,7 +466,7 @@ static __always_inline void segment_sent(struct bpf_sock_ops *ctx, struct bpf_so
 	struct tcp_sock *tp;
 
 	if (!end || is_left_alone(end)) {
-		want_calls(ctx, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG, false);
+		want_calls(ctx, sk, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG, false);
 		return;
 	}
 	pair = pair_at(end->slot, end->slot_generation);

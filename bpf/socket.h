@@ -67,24 +67,33 @@ static __always_inline __u32 obstacle_of_options(struct tcp_sock *tp, bool typed
 	return SA_REASON_NONE;
 }
 
-static __always_inline bool is_any_effective(struct cgroup *cgroup, __u64 type)
+/* Do as many programs as this, or more, run for the cgroup: its own and those of the ones above? */
+static __always_inline bool are_effective(struct cgroup *cgroup, __u64 type, __u32 count)
 {
 	struct bpf_prog_array **arrays =
 		(void *)cgroup + bpf_core_field_offset(struct cgroup, bpf.effective);
 	struct bpf_prog_array *array = NULL;
+	struct bpf_prog *last = NULL;
 
 	bpf_probe_read_kernel(&array, sizeof(array), &arrays[type]);
-	return array && BPF_CORE_READ(array, items[0].prog);
+	if (!array)
+		return false;
+	bpf_probe_read_kernel(&last, sizeof(last),
+			      (void *)array + bpf_core_field_offset(struct bpf_prog_array, items) +
+				      (count - 1) * bpf_core_type_size(struct bpf_prog_array_item));
+	return last;
 }
 
 /* IPAddressDeny=, IPIngressFilterPath=, IPAccounting= and the like, of this cgroup or one above it.
  */
 static __always_inline bool has_ip_filter(struct cgroup *cgroup)
 {
-	return is_any_effective(cgroup, bpf_core_enum_value(enum cgroup_bpf_attach_type,
-							    CGROUP_INET_INGRESS)) ||
-	       is_any_effective(cgroup, bpf_core_enum_value(enum cgroup_bpf_attach_type,
-							    CGROUP_INET_EGRESS));
+	return are_effective(cgroup,
+			     bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_INET_INGRESS),
+			     1) ||
+	       are_effective(cgroup,
+			     bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_INET_EGRESS),
+			     1);
 }
 
 /* What the socket is, and where: it stays so. */

@@ -36,12 +36,12 @@ class Theirs {
         check_negative(theirs_bpf__load(skeleton_.get()), "load the test's BPF programs");
     }
 
-    void attach(const TestCgroup& cgroup) {
-        const Fd directory = open(cgroup);
-        link_.reset(bpf_program__attach_cgroup(skeleton_->progs.theirs, directory.get()));
-        if (!link_)
-            check(-1, "attach a sock_ops program");
-    }
+    void attach(const TestCgroup& cgroup) { attach(skeleton_->progs.theirs, cgroup); }
+    // What hears of each round trip and segment of the connections that are made from now on.
+    void watch(const TestCgroup& cgroup) { attach(skeleton_->progs.their_watcher, cgroup); }
+    [[nodiscard]] std::uint64_t samples() const { return skeleton_->bss->samples; }
+    [[nodiscard]] std::uint64_t segments() const { return skeleton_->bss->segments; }
+
     // As the only one that may be on the cgroup and below it.
     void attach_exclusively(const TestCgroup& cgroup) const {
         check(bpf_prog_attach(bpf_program__fd(skeleton_->progs.theirs), open(cgroup).get(),
@@ -80,6 +80,12 @@ class Theirs {
     [[nodiscard]] std::uint32_t sock_ops_id() const { return id_of(skeleton_->progs.theirs); }
 
   private:
+    void attach(const bpf_program* program, const TestCgroup& cgroup) {
+        const Fd directory = open(cgroup);
+        link_.reset(bpf_program__attach_cgroup(program, directory.get()));
+        if (!link_)
+            check(-1, "attach a sock_ops program");
+    }
     static Fd open(const TestCgroup& cgroup) {
         return Fd(check(::open(cgroup.directory().c_str(), O_RDONLY | O_CLOEXEC),
                         "open cgroup " + cgroup.path()));
@@ -277,6 +283,36 @@ TEST_F(Foreign, SockOpsThatComesLaterIsNamedAndOursGoesOn) {
     EXPECT_EQ(look(pair).state, "enrolled");
     for (const std::string& line : foreign())
         EXPECT_EQ(line.find(cgroup_.path()), std::string::npos) << line << ": ours is not foreign";
+}
+
+// What is in TCP to stay spares us the calls for its segments; they may be others', too.
+TEST_F(Foreign, SockOpsThatWatchesEachSegmentGoesOnDoingSo) {
+    start_daemon(usual_policy());
+    for (const TestCgroup* where : {&cgroup_, &client_}) {
+        for (const bool is_covered : {true, false}) {
+            SCOPED_TRACE(where->path() + (is_covered ? ", covered" : ", not covered"));
+            Theirs theirs;
+            theirs.watch(*where);
+            TcpPair pair = connect_pair(
+                {.client = Place(client_), .server = Place(is_covered ? covered_ : other_)});
+            const int on = 1;
+            check(::setsockopt(pair.client.fd(), SOL_SOCKET, SO_TIMESTAMP, &on, sizeof on),
+                  "SO_TIMESTAMP");
+            const auto talk = [&pair] { converse(pair, {.turns = 100}); };
+            const auto forgotten = status().at("halves_expired");
+            ASSERT_TRUE(wait_until([&] {
+                talk();
+                const auto seen = find(pair);
+                return is_covered ? seen && seen->reason == "timestamps"
+                                  : status().at("halves_expired") > forgotten;
+            }));
+            talk();
+            const std::uint64_t samples = theirs.samples(), segments = theirs.segments();
+            talk();
+            EXPECT_GE(theirs.samples(), samples + 90);
+            EXPECT_GE(theirs.segments(), segments + 90);
+        }
+    }
 }
 
 TEST_F(Foreign, SockOpsThatWantsToBeAloneStaysSo) {

@@ -16,6 +16,28 @@ int theirs(struct bpf_sock_ops* ctx) {
     return 1;
 }
 
+__u64 samples, segments;
+
+/* Wants to hear of each round trip and each segment from the start, as what measures or marks
+ * connections does. */
+SEC("sockops")
+int their_watcher(struct bpf_sock_ops* ctx) {
+    switch (ctx->op) {
+        case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+        case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+            bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_RTT_CB_FLAG |
+                                               BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
+            break;
+        case BPF_SOCK_OPS_RTT_CB:
+            __sync_fetch_and_add(&samples, 1);
+            break;
+        case BPF_SOCK_OPS_HDR_OPT_LEN_CB:
+            __sync_fetch_and_add(&segments, 1);
+            break;
+    }
+    return 1;
+}
+
 struct {
     __uint(type, BPF_MAP_TYPE_SOCKMAP);
     __uint(max_entries, 4);
