@@ -68,7 +68,7 @@ const std::vector<Goal>& goals() {
         {"recv() of an uninvolved program beside the witness",
          0.995,
          "witness",
-         {"*"},
+         {"an uninvolved program, recv()", "an uninvolved program, *64B"},
          Way::uncovered,
          Way::plain},
         {"request/response, to the tutorial's redirect without gate, steward and counters", 0.98,
