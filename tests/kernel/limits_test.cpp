@@ -264,8 +264,15 @@ TEST_F(Limits, ManyMoreConnectionsThanThereIsRoomFor) {
     const Counts after = counters();
     // Not each: with the default budget so many cannot all have a share of it at once.
     EXPECT_GE(after.at("redirected_messages") - before.at("redirected_messages"), most);
-    const std::size_t forgotten = limit_hits().at("halves");  // ends
-    EXPECT_GE(limit_hits().at("connections") + forgotten, count - most);
+    // Passes may take a twentieth of a processor: some are looked at later.
+    std::size_t forgotten = 0;  // ends
+    EXPECT_TRUE(wait_until(
+        [&] {
+            forgotten = limit_hits().at("halves");
+            return limit_hits().at("connections") + forgotten >= count - most;
+        },
+        patience))
+        << limit_hits().at("connections") << " found no room, " << forgotten << " forgotten";
     expect_told("connections", fmt::format("the limit of {} accelerated", most));
     if (forgotten > 0)
         expect_told("halves", "the table of halves was too small");

@@ -51,9 +51,10 @@ TEST_F(Pattern, AOneWayStreamOfSmallWritesIsOutBeforeTheGateOpens) {
         << look(tried).text();
     EXPECT_EQ(counters().at("enrolled"), 0U);
 
-    // Whoever comes next to this port, with the like of it, is not tried for ten seconds.
+    // Whoever comes next to this port, with the like of it, is not tried for ten seconds, also on a
+    // slow machine.
     TcpPair next = listener.connect();
-    EXPECT_FALSE(stream_until(next, 1024, 3s, [&] {
+    EXPECT_FALSE(stream_until(next, 1024, std::chrono::milliseconds(5s) / slowness(), [&] {
         const auto seen = find(next);
         return seen && seen->state != "paired";
     })) << look(next).text();
