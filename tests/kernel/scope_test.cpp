@@ -115,6 +115,28 @@ TEST_F(Scope, ABypassRuleWinsIfItMatchesEitherEnd) {
     }
 }
 
+// Who stalls inside recv() holds his sender: within one user namespace they trust each other so
+// far.
+TEST_F(Scope, LeavesEndsOfDifferentUserNamespacesOnTcpUnlessTheRuleToleratesStall) {
+    start_daemon(usual_policy());
+    Route route = covered_route();
+    route.client = Place(client_).in_a_user_namespace();
+    TcpPair pair = connect_pair(route);
+    EXPECT_TRUE(wait_until([&] {
+        converse(pair, {.turns = 10});
+        const auto seen = find(pair);
+        return seen && seen->reason == "user-namespace";
+    })) << look(pair).text();
+    TcpPair usual = connect_pair(covered_route());
+    BackgroundTraffic traffic({&pair, 1});
+    warm_up(usual);
+    traffic.stop();
+    expect_plain(pair);
+    EXPECT_EQ(counters().at("enrolled"), 1U);
+    reload(rule("test", {covered_.path()}, {}, "stall"));
+    warm_up(pair);
+}
+
 // What systemd attaches for IPAddressDeny= is such a program; this one lets all pass.
 TEST_F(Scope, LeavesAnEndWithAnIpFilterAlone) {
     const std::array<bpf_insn, 2> pass_all{

@@ -24,11 +24,13 @@ union Control {
 };
 
 // Called in the child: no allocation, no exception.
-void enter(const Fd& cgroup_procs, const Fd& netns) {
+void enter(const Fd& cgroup_procs, const Fd& netns, bool has_own_users) {
     if (cgroup_procs && ::write(cgroup_procs.get(), "0", 1) != 1)
         ::_exit(4);
     if (netns && ::setns(netns.get(), CLONE_NEWNET) != 0)
         ::_exit(5);
+    if (has_own_users && ::unshare(CLONE_NEWUSER) != 0)
+        ::_exit(6);
 }
 
 // As that one.
@@ -104,7 +106,7 @@ std::vector<Fd> Place::sockets(int family, std::size_t count, int protocol) cons
     const Fd netns = netns_ == nullptr ? Fd() : open_file(netns_->file(), O_RDONLY);
     const pid_t child = check(::fork(), "fork");
     if (child == 0) {
-        enter(cgroup_procs, netns);
+        enter(cgroup_procs, netns, has_own_users_);
         make_and_send(theirs.get(), family, count, protocol);
     }
     theirs = Fd();

@@ -25,6 +25,13 @@ class Place {
     Place(const TestCgroup& cgroup, const Netns& netns)
         : cgroup_(cgroup.directory()), netns_(&netns) {}
 
+    // The same of a process that has a user namespace of its own, as with PrivateUsers=.
+    [[nodiscard]] Place in_a_user_namespace() const {
+        Place place = *this;
+        place.has_own_users_ = true;
+        return place;
+    }
+
     // Stream sockets, O_NONBLOCK. `family`: AF_INET, AF_INET6; `protocol`: 0 is TCP.
     [[nodiscard]] Fd socket(int family, int protocol = 0) const;
     [[nodiscard]] std::vector<Fd> sockets(int family, std::size_t count, int protocol = 0) const;
@@ -37,6 +44,7 @@ class Place {
 
     std::filesystem::path cgroup_;  // "": the test's own
     const Netns* netns_ = nullptr;
+    bool has_own_users_ = false;
 };
 
 }  // namespace sockaccel::test
