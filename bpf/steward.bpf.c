@@ -719,9 +719,8 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 	refresh(sk, end);
 	half = bpf_map_lookup_elem(&halves, &end->key);
 	if (!half || (!half->claim[role].cookie && end->matched)) {
-		if (!end->matched) {
-			if (now - end->claim.born_ns < SA_HALF_LIFE_NS)
-				note_limit(SA_LIMIT_HALVES);
+		if (!end->matched) { /* what expires goes with its half: this one gave way */
+			note_limit(SA_LIMIT_HALVES);
 			forget(sk);
 			return 0;
 		}
