@@ -5,11 +5,9 @@
 #include <sys/socket.h>
 
 #include <array>
-#include <functional>
 #include <stdexcept>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <fmt/format.h>
 
