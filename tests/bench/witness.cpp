@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -130,28 +131,34 @@ class Caller {
     pid_t pid_ = -1;
 };
 
-// One after the other, with and without the witness.
+// With the policy in force, which wants the witness, and without any.
+void compare(Session& session, test::Daemon& daemon, const std::string& policy, std::string name,
+             std::string unit, const std::function<Sample()>& run) {
+    const auto measure = [&](const std::string& in_force) {
+        return [&, in_force] {
+            stop_if_interrupted();
+            put_in_force(daemon, in_force);
+            return run();
+        };
+    };
+    Row row;
+    row.group = "witness";
+    row.name = std::move(name);
+    row.unit = std::move(unit);
+    for (unsigned turn = 0; turn < session.turns(Precision::fine); ++turn)
+        take_turn(row, turn, {{Way::plain, measure("")}, {Way::uncovered, measure(policy)}});
+    session.add(std::move(row));
+}
+
 void measure_calls(Session& session, test::Daemon& daemon, const std::string& policy,
                    const std::string& who, const test::TestCgroup& cgroup) {
-    put_in_force(daemon, policy);
+    put_in_force(daemon, policy);  // before it connects
     Caller caller(cgroup);
-    for (const Call& call : kCalls) {
-        const auto measure = [&](const std::string& in_force) {
-            return [&, in_force] {
-                stop_if_interrupted();
-                put_in_force(daemon, in_force);
-                static_cast<void>(caller.run(call, session.sample() / 10));
-                return caller.run(call, session.sample());
-            };
-        };
-        Row row;
-        row.group = "witness";
-        row.name = fmt::format("{}, {}", who, call.name);
-        row.unit = "calls";
-        for (unsigned turn = 0; turn < session.turns(Precision::fine); ++turn)
-            take_turn(row, turn, {{Way::plain, measure("")}, {Way::uncovered, measure(policy)}});
-        session.add(std::move(row));
-    }
+    for (const Call& call : kCalls)
+        compare(session, daemon, policy, fmt::format("{}, {}", who, call.name), "calls", [&] {
+            static_cast<void>(caller.run(call, session.sample() / 10));
+            return caller.run(call, session.sample());
+        });
 }
 
 }  // namespace
@@ -164,6 +171,7 @@ void measure_witness(Session& session) {
     session.end_rig();
     const test::TestCgroup watched, uninvolved;
     test::Daemon daemon("");
+    const std::string policy = watchful_policy(watched);
     for (const Waiting waiting : {Waiting::poll, Waiting::blocking}) {
         Route route;
         route.waiting = waiting;
@@ -171,24 +179,10 @@ void measure_witness(Session& session) {
         move_to(uninvolved, station.pid());
         static_cast<void>(station.connect(1));
         const Case what{Pattern::request_response, 64};
-        const auto measure = [&](const std::string& policy) {
-            return [&, policy] {
-                stop_if_interrupted();
-                put_in_force(daemon, policy);
-                return run_warm(station, 0, what, session.sample());
-            };
-        };
-        Row row;
-        row.group = "witness";
-        row.name = fmt::format("an uninvolved program, {}, 64B", to_string(waiting));
-        row.unit = "transactions";
-        for (unsigned turn = 0; turn < session.turns(Precision::fine); ++turn)
-            take_turn(
-                row, turn,
-                {{Way::plain, measure("")}, {Way::uncovered, measure(watchful_policy(watched))}});
-        session.add(std::move(row));
+        compare(session, daemon, policy,
+                fmt::format("an uninvolved program, {}, 64B", to_string(waiting)), "transactions",
+                [&] { return run_warm(station, 0, what, session.sample()); });
     }
-    const std::string policy = watchful_policy(watched);
     measure_calls(session, daemon, policy, "an uninvolved program", uninvolved);
     measure_calls(session, daemon, policy, "a covered program", watched);
 }
