@@ -14,19 +14,6 @@
 #include "claim.h"
 #include "memory.h"
 
-static __always_inline void put_tuple(struct sa_tuple *tuple, struct sock *sk)
-{
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
-		put_address(tuple->local, true, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr), NULL);
-		put_address(tuple->remote, true, BPF_CORE_READ(sk, __sk_common.skc_daddr), NULL);
-	} else {
-		BPF_CORE_READ_INTO(&tuple->local, sk, __sk_common.skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO(&tuple->remote, sk, __sk_common.skc_v6_daddr);
-	}
-	tuple->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	tuple->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
-}
-
 /*
  * The counters grow while they are read: twice the same, and they belong together.
  * A wrong number finds no other end.
@@ -62,8 +49,7 @@ static __always_inline void adopt(struct tcp_sock *tp)
 
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) != BPF_TCP_ESTABLISHED)
 		return;
-	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
-	if (end && end->claimed)
+	if (known_end(sk) || is_to_talk(BPF_CORE_READ(tp, bpf_sock_ops_cb_flags)))
 		return;
 	cgroup = cgroup_of(sk);
 	put_tuple(&claimed.tuple, sk);
@@ -85,6 +71,7 @@ static __always_inline void adopt(struct tcp_sock *tp)
 		return;
 	describe(&claimed, tp, cgroup);
 	claimed.cookie = bpf_get_socket_cookie(sk);
+	claimed.late = 1;
 	end->key = key;
 	end->role = SA_CLIENT;
 	end->slot = SA_NO_SLOT;

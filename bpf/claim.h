@@ -110,6 +110,20 @@ static __always_inline void put_address(__u8 address[16], bool is_ipv4, __u32 ip
 	__builtin_memcpy(address, is_ipv4 ? words : ip6, 16);
 }
 
+/* From a socket itself. */
+static __always_inline void put_tuple(struct sa_tuple *tuple, struct sock *sk)
+{
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
+		put_address(tuple->local, true, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr), NULL);
+		put_address(tuple->remote, true, BPF_CORE_READ(sk, __sk_common.skc_daddr), NULL);
+	} else {
+		BPF_CORE_READ_INTO(&tuple->local, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&tuple->remote, sk, __sk_common.skc_v6_daddr);
+	}
+	tuple->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	tuple->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+}
+
 /* Begins to fill an end in; false: somebody else does, or has. */
 static __always_inline bool begin_claiming(struct sa_end *end)
 {
@@ -250,7 +264,11 @@ static __always_inline void claim_as(const struct sa_end *end, const struct sa_k
 	if (own->cookie == end->claim.cookie)
 		return;	   /* by the program of another cgroup above or below */
 	if (own->cookie) { /* two sockets say that they are this end: neither is believed */
+		struct sa_pair *pair = pair_at(half->slot, half->slot_generation);
+
 		half->poison = SA_REASON_AMBIGUOUS;
+		if (pair) /* the first to say so may have been the wrong one */
+			pair->wish = SA_REASON_AMBIGUOUS;
 		raise_work(); /* for it to be told */
 		return;
 	}

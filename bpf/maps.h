@@ -180,6 +180,23 @@ struct {
 #define SA_CALLS                                                                                   \
 	(BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTT_CB_FLAG | BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG)
 
+/*
+ * An end that has not talked yet is known by its flags alone: pair.bpf.c is called for what it
+ * sends, and one of two flags, whose calls are rare and not looked at, says which end it is. Both:
+ * they are somebody else's.
+ */
+#define SA_MARK_OF_CLIENT BPF_SOCK_OPS_RTO_CB_FLAG
+#define SA_MARK_OF_SERVER BPF_SOCK_OPS_RETRANS_CB_FLAG
+#define SA_MARKS	  (SA_MARK_OF_CLIENT | SA_MARK_OF_SERVER)
+
+static __always_inline bool is_to_talk(__u32 flags)
+{
+	__u32 mark = flags & SA_MARKS;
+
+	return (mark == SA_MARK_OF_CLIENT || mark == SA_MARK_OF_SERVER) &&
+	       flags & BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG;
+}
+
 /* --- helpers that more than one program needs
  * ------------------------------------------------------- */
 
@@ -211,6 +228,14 @@ static __always_inline void note_limit(__u32 limit)
 		return;
 	control.limit_raised_ns = now;
 	raise_work();
+}
+
+/* The end of this socket; none, if the witness alone has made it, for its mark. */
+static __always_inline struct sa_end *known_end(void *sk)
+{
+	struct sa_end *end = bpf_sk_storage_get(&ends, sk, NULL, 0);
+
+	return end && end->claimed ? end : NULL;
 }
 
 /* Is there no slot for one more pair? */

@@ -2,9 +2,9 @@
 /*
  * Pairing: finds the two ends of one connection, and changes nothing about their sockets.
  *
- * Runs in sock_ops of each selected cgroup. At ESTABLISHED each covered end claims a place in
- * `halves` under the two initial sequence numbers, which both ends know, whatever addresses NAT
- * shows them. Programs of nested cgroups run one after the other for one socket, so everything here
+ * Runs in sock_ops of each selected cgroup. An end that has talked claims a place in `halves` under
+ * the two initial sequence numbers, which both ends know, whatever addresses NAT shows them.
+ * Programs of nested cgroups run one after the other for one socket, so everything here
  * may happen twice. They return 1 and never write ctx->reply: other people's programs share it.
  */
 #include "hazard.h"
@@ -183,43 +183,52 @@ static __noinline int enter_server(struct bpf_sock_ops *ctx, struct sa_end *end)
 	return 0;
 }
 
-static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_sock *sk, __u32 role)
+/* Is there another program beside this one, which may want the socket's calls, too? */
+static __always_inline bool is_shared(struct tcp_sock *tp)
 {
+	return are_effective(cgroup_of((struct sock *)tp),
+			     bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_SOCK_OPS), 2);
+}
+
+static __always_inline void want_calls(struct bpf_sock_ops *ctx, struct bpf_sock *sk, __u32 flags,
+				       bool wanted)
+{
+	__u32 now = ctx->bpf_sock_ops_cb_flags, then = wanted ? now | flags : now & ~flags;
+	struct tcp_sock *tp;
+
+	if (then == now)
+		return;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (wanted || (tp && !is_shared(tp)))
+		bpf_sock_ops_cb_flags_set(ctx, then);
+}
+
+/* Puts the end, which is ESTABLISHED, into the table of halves. False: no rule is its cgroup's. */
+static __always_inline bool begin(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
+				  struct tcp_sock *tp, __u32 role, bool is_late)
+{
+	struct cgroup *cgroup = cgroup_of((struct sock *)tp);
 	struct sa_candidate *candidate;
 	struct sa_claim claimed = {};
-	struct tcp_sock *tp;
-	struct cgroup *cgroup;
 	struct sa_end *end;
 	__u32 irs, iss;
 
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp)
-		return;
-	/*
-	 * TCP_REPAIR lets a program choose its sequence numbers, and then no segment brings the
-	 * socket to ESTABLISHED: a real handshake ends with the server's SYN|ACK.
-	 */
-	if (role == SA_CLIENT &&
-	    (ctx->skb_tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) != (TCP_FLAG_SYN | TCP_FLAG_ACK))
-		return;
-
-	cgroup = cgroup_of((struct sock *)tp);
 	read_tuple(ctx, &claimed.tuple);
 	/* Once more, if the policy was swapped meanwhile: nobody would look at this end again. */
 	if (!find_rules(&claimed, cgroup, role) &&
 	    (claimed.match.generation == generation_now() || !find_rules(&claimed, cgroup, role)))
-		return;
+		return false;
 
 	if (is_own_memory_short()) {
 		note_limit(SA_LIMIT_OWN_MEMORY);
-		return;
+		return false;
 	}
 	end = bpf_sk_storage_get(&ends, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!end)
-		return;
+		return false;
 	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | SA_CALLS);
 	if (!begin_claiming(end))
-		return; /* by the program of another cgroup above or below, or by sa_adopt */
+		return true; /* by the program of another cgroup above or below, or by sa_adopt */
 
 	/* Also right when data came with the handshake: kernel-facts of
 	 * tests/kernel/identity_test.cpp. */
@@ -234,19 +243,102 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 
 	describe(&claimed, tp, cgroup);
 	claimed.cookie = bpf_get_socket_cookie(ctx);
+	claimed.late = is_late;
 	end->claim = claimed;
 
 	candidate = bpf_sk_storage_get(&candidates, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!candidate) {
 		bpf_sk_storage_delete(&ends, sk);
-		return;
+		return true;
 	}
 	claim(end);
-	if (control.connect_rules && role == SA_CLIENT)
+	if (control.connect_rules && !is_late && role == SA_CLIENT)
 		enter_client(ctx, end);
-	else if (control.connect_rules)
+	else if (control.connect_rules && !is_late)
 		enter_server(ctx, end);
 	end_claiming(end);
+	return true;
+}
+
+/* Is there somebody who is root of the socket's network namespace, and not of the host? */
+static __always_inline bool has_own_root(const struct tcp_sock *tp)
+{
+	return tp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->user_ns->level;
+}
+
+/*
+ * Most connections end before they could be enrolled: what is kept of an end costs more than all
+ * its segments. So it begins when the end has talked, where nothing wants to know of it before. Nor
+ * is a later claim believed of one whose numbers somebody could have chosen since: see
+ * may_be_forged() in steward.bpf.c.
+ */
+static __always_inline bool is_wanted_at_once(const struct tcp_sock *tp)
+{
+	__u64 rules = control.observe_rules | control.connect_rules;
+
+	if (control.events_wanted || has_own_root(tp))
+		return true;
+	return rules && rules & rules_of_cgroup((__u64)cgroup_of((struct sock *)tp),
+						generation_now() & 1);
+}
+
+static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_sock *sk, __u32 role)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	bool is_alone;
+
+	if (!tp)
+		return;
+	/*
+	 * TCP_REPAIR lets a program choose its sequence numbers, and then no segment brings the
+	 * socket to ESTABLISHED: a real handshake ends with the server's SYN|ACK.
+	 */
+	if (role == SA_CLIENT &&
+	    (ctx->skb_tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) != (TCP_FLAG_SYN | TCP_FLAG_ACK))
+		return;
+	/* Other programs change the socket's flags, too: then there is no mark. */
+	is_alone = !are_others_effective(cgroup_of((struct sock *)tp));
+	if (is_alone)
+		bpf_sock_ops_cb_flags_set(ctx, (ctx->bpf_sock_ops_cb_flags & ~SA_MARKS) |
+						       BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG |
+						       (role == SA_CLIENT ? SA_MARK_OF_CLIENT
+									  : SA_MARK_OF_SERVER));
+	if (!is_alone || is_wanted_at_once(tp))
+		begin(ctx, sk, tp, role, false);
+}
+
+/*
+ * Both ends count the same: the sender the segment that it is about to send, too, and the receiver
+ * sends something, at least its acknowledgement.
+ */
+static __always_inline bool has_talked(struct bpf_sock_ops *ctx)
+{
+	__u32 segments = ctx->data_segs_in + ctx->data_segs_out, size = ctx->mss_cache;
+
+	if (ctx->skb_len)
+		segments += size ? (ctx->skb_len + size - 1) / size : 1;
+	return segments >= SA_TALK_SEGMENTS;
+}
+
+/*
+ * This end sends a segment, and is known by its mark only: it did not begin yet, or was forgotten
+ * while it had not talked. Once: who then finds no other end is not asked again.
+ */
+static __always_inline void await_talk(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	__u32 mark = ctx->bpf_sock_ops_cb_flags & SA_MARKS;
+	struct tcp_sock *tp;
+
+	if (!has_talked(ctx))
+		return;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp || are_others_effective(cgroup_of((struct sock *)tp)))
+		return; /* who has come since may mean something else by it */
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags & ~SA_MARKS);
+	if (ctx->state == BPF_TCP_ESTABLISHED &&
+	    begin(ctx, sk, tp, mark == SA_MARK_OF_CLIENT ? SA_CLIENT : SA_SERVER, true))
+		return;
+	want_calls(ctx, sk, SA_CALLS, false);
 }
 
 /*
@@ -259,10 +351,16 @@ static __always_inline void connecting(struct bpf_sock_ops *ctx, struct bpf_sock
 	struct sa_pair *pair;
 	__u64 cookie;
 
+	if (is_to_talk(ctx->bpf_sock_ops_cb_flags)) {
+		struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+		if (tp && !are_others_effective(cgroup_of((struct sock *)tp)))
+			bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags & ~SA_MARKS);
+	}
 	if (!end)
 		return;
 	cookie = end->claim.cookie;
-	pair = pair_at(end->slot, end->slot_generation);
+	pair = end->claimed ? pair_at(end->slot, end->slot_generation) : NULL;
 	if (pair) {
 		pair->state = SA_ABANDONED;
 		pair->reason = SA_REASON_CLOSED;
@@ -303,7 +401,7 @@ static __always_inline void state_changed(struct bpf_sock_ops *ctx, struct bpf_s
 
 	if (ctx->args[1] != BPF_TCP_CLOSE)
 		return;
-	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
+	end = known_end(sk);
 	if (!end)
 		return;
 	if (control.observe_rules)
@@ -331,25 +429,6 @@ static __always_inline void claim_again(struct bpf_sock *sk, struct sa_end *end)
 	control.revisit = 1; /* for the other end, which may have no traffic of its own */
 }
 
-/* Is there another program beside this one, which may want the socket's calls, too? */
-static __always_inline bool is_shared(struct bpf_sock *sk)
-{
-	struct sock *full = (struct sock *)bpf_skc_to_tcp_sock(sk);
-
-	return full &&
-	       are_effective(cgroup_of(full),
-			     bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_SOCK_OPS), 2);
-}
-
-static __always_inline void want_calls(struct bpf_sock_ops *ctx, struct bpf_sock *sk, __u32 flags,
-				       bool wanted)
-{
-	__u32 now = ctx->bpf_sock_ops_cb_flags, then = wanted ? now | flags : now & ~flags;
-
-	if (then != now && (wanted || !is_shared(sk)))
-		bpf_sock_ops_cb_flags_set(ctx, then);
-}
-
 /*
  * What is in TCP to stay shall not pay for calls at each of its segments. The next acknowledgement
  * brings them back when the pair is enrolled; an end that gets none must keep them, unless it
@@ -371,13 +450,14 @@ static __always_inline bool is_to_stay(const struct sa_end *end)
  */
 static __always_inline void traffic_seen(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
-	struct sa_end *end = bpf_sk_storage_get(&ends, sk, NULL, 0);
+	struct sa_end *end = known_end(sk);
 	__u64 now = bpf_ktime_get_coarse_ns(); /* for each acknowledgement: it has to be cheap */
 	struct sa_pair *pair;
 	struct sa_half *half;
 
 	if (!end) {
-		want_calls(ctx, sk, BPF_SOCK_OPS_RTT_CB_FLAG, false);
+		if (!is_to_talk(ctx->bpf_sock_ops_cb_flags))
+			want_calls(ctx, sk, BPF_SOCK_OPS_RTT_CB_FLAG, false);
 		return;
 	}
 	if (end->observed)
@@ -460,11 +540,15 @@ static __always_inline void return_keepalive(struct bpf_sock_ops *ctx, struct sa
  */
 static __always_inline void segment_sent(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
-	struct sa_end *end = bpf_sk_storage_get(&ends, sk, NULL, 0);
+	struct sa_end *end = known_end(sk);
 	struct sa_pair *pair;
 	struct sa_side *side;
 	struct tcp_sock *tp;
 
+	if (!end && is_to_talk(ctx->bpf_sock_ops_cb_flags)) {
+		await_talk(ctx, sk);
+		return;
+	}
 	if (!end || is_left_alone(end)) {
 		want_calls(ctx, sk, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG, false);
 		return;

@@ -30,7 +30,7 @@
  *   "map.programs"  a PROG_ARRAY. Without its element 0 all is TCP.
  *   "link.*"        the links to cgroups, whose programs wake readers until no pair remains.
  */
-#define SA_ABI 6
+#define SA_ABI 7
 
 #define SA_MAX_RULES	    64	  /* one bit each in a rule mask */
 #define SA_MAX_CGROUPS	    65536 /* cgroups that rules select */
@@ -59,6 +59,7 @@
 #define SA_WAIT_MAX_SHIFT  10	  /* after so many waits in vain, one in 2^10 messages */
 #define SA_PATTERN_LOOKS   3	  /* at a pair that has entered at connect and does not gain */
 #define SA_SAMPLE_MESSAGES 256	  /* messages after which the gate judges a pair's pattern */
+#define SA_TALK_SEGMENTS   8	  /* with data, both ways: from then on an end is known */
 
 #define SA_MS		       1000000ull
 #define SA_SEC		       1000000000ull
@@ -295,7 +296,7 @@ struct sa_claim {
 	struct sa_tuple tuple;
 	__u8 snd_wscale, rcv_wscale, sack_ok, tstamp_ok; /* negotiated TCP options */
 	__u32 uid;					 /* owner of the socket */
-	__u32 reserved;
+	__u32 late; /* made when it talked or was found open, not at its handshake */
 };
 
 /* The pair table's value: halves and fresh matches only. */

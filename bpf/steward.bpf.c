@@ -283,20 +283,59 @@ static __noinline __u32 look_at_observed(struct sa_half *half)
 	return SA_REASON_OBSERVED;
 }
 
+static __always_inline struct net *netns_of(const struct sa_claim *claim)
+{
+	struct sock *sk = (struct sock *)claim->sk;
+
+	return BPF_CORE_READ(sk, __sk_common.skc_net.net);
+}
+
+static __always_inline bool has_own_root(struct net *netns)
+{
+	return BPF_CORE_READ(netns, user_ns, level);
+}
+
 /*
- * Of a connection that was open before, nobody saw the handshake, and TCP_REPAIR lets who is root
- * of a socket's network namespace choose its numbers. That may be anybody, of one that is not the
- * host's; within it he is among his own.
+ * Of a claim that was not made at the handshake: TCP_REPAIR lets who is root of a socket's network
+ * namespace choose its numbers. That may be anybody, of one that is not the host's; within it he is
+ * among his own.
  */
 static __always_inline bool may_be_forged(const struct sa_half *half)
 {
-	struct sock *client = (struct sock *)half->claim[SA_CLIENT].sk;
-	struct sock *server = (struct sock *)half->claim[SA_SERVER].sk;
-	struct net *of_client = BPF_CORE_READ(client, __sk_common.skc_net.net);
-	struct net *of_server = BPF_CORE_READ(server, __sk_common.skc_net.net);
+	const struct sa_claim *client = &half->claim[SA_CLIENT];
+	const struct sa_claim *server = &half->claim[SA_SERVER];
+	struct net *of_client = netns_of(client), *of_server = netns_of(server);
 
-	return of_client != of_server && (BPF_CORE_READ(of_client, user_ns, level) ||
-					  BPF_CORE_READ(of_server, user_ns, level));
+	return of_client != of_server && ((client->late && has_own_root(of_client)) ||
+					  (server->late && has_own_root(of_server)));
+}
+
+/*
+ * Do the ends agree on what was written and what has arrived? Read in this order it holds also under
+ * traffic. Not with snd_nxt: it grows when a segment is gone, which may have arrived by then
+ * (tcp_write_xmit).
+ */
+SEPARATELY_VERIFIED int is_in_step(__u64 sender, __u64 receiver)
+{
+	struct tcp_sock *from = (struct tcp_sock *)sender, *to = (struct tcp_sock *)receiver;
+	__u32 acknowledged = BPF_CORE_READ(from, snd_una);
+	__u32 arrived = BPF_CORE_READ(to, rcv_nxt);
+	__u32 written = BPF_CORE_READ(from, write_seq);
+
+	return arrived - acknowledged <= written - acknowledged;
+}
+
+/*
+ * Who claims at the handshake cannot know its numbers from others yet. Of a later claim the ends
+ * have to agree on more than these.
+ */
+static __always_inline bool is_out_of_step(const struct sa_half *half)
+{
+	const struct sa_claim *client = &half->claim[SA_CLIENT];
+	const struct sa_claim *server = &half->claim[SA_SERVER];
+
+	return (client->late || server->late) &&
+	       !(is_in_step(client->sk, server->sk) && is_in_step(server->sk, client->sk));
 }
 
 /* Of the ends and of what passes between them; whether one blocks is asked, or not. */
@@ -315,8 +354,12 @@ static __noinline __u32 why_not_these(struct sa_half *half, __u32 may_block)
 	    user_namespace_of(half->claim[SA_CLIENT].sk) !=
 		    user_namespace_of(half->claim[SA_SERVER].sk))
 		return SA_REASON_USERNS;
-	if (half->adopted && may_be_forged(half))
+	if (may_be_forged(half))
 		return SA_REASON_USERNS;
+	if (is_out_of_step(half)) {
+		half->poison = SA_REASON_UNPROVEN;
+		return SA_REASON_UNPROVEN;
+	}
 	reason = hazard_of_pair(half);
 	if (reason)
 		return reason;
@@ -614,19 +657,6 @@ static __always_inline void withdraw(const struct sa_key *key, __u32 role, __u64
 		bpf_map_delete_elem(&halves, key);
 }
 
-/*
- * Do the ends agree on what was sent and what has arrived? Read in this order it holds also under
- * traffic.
- */
-static __always_inline bool is_in_step(struct tcp_sock *from, struct tcp_sock *to)
-{
-	__u32 acknowledged = BPF_CORE_READ(from, snd_una);
-	__u32 arrived = BPF_CORE_READ(to, rcv_nxt);
-	__u32 sent = BPF_CORE_READ(from, snd_nxt);
-
-	return arrived - acknowledged <= sent - acknowledged;
-}
-
 /* By which of its two claims one that was open before has found its other end. */
 static __always_inline void find_role(struct sock *sk, struct sa_end *end)
 {
@@ -650,8 +680,6 @@ static __always_inline void find_role(struct sock *sk, struct sa_end *end)
 	end->is_role_open = 0;
 	client = (struct tcp_sock *)half->claim[SA_CLIENT].sk;
 	server = (struct tcp_sock *)half->claim[SA_SERVER].sk;
-	if (!is_in_step(client, server) || !is_in_step(server, client))
-		half->poison = SA_REASON_UNPROVEN;
 	/* What they did before is not what they do. */
 	half->bytes_sent[SA_CLIENT] = BPF_CORE_READ(client, bytes_sent);
 	half->bytes_sent[SA_SERVER] = BPF_CORE_READ(server, bytes_sent);

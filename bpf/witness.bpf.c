@@ -15,6 +15,7 @@
  * tells.
  */
 #include "hazard.h"
+#include "claim.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -60,19 +61,57 @@ static __always_inline void wish_out(struct sa_pair *pair, __u32 reason, __u64 n
 	raise_work();
 }
 
+static __always_inline __u32 flags_of(struct sock *sk)
+{
+	return BPF_CORE_READ((struct tcp_sock *)sk, bpf_sock_ops_cb_flags);
+}
+
+/* Of one that has not talked yet it is made here, for what it did to be known when it has. */
+static __always_inline struct sa_end *end_of(struct sock *sk)
+{
+	struct sa_end *end = bpf_sk_storage_get(&ends, sk, NULL, 0);
+
+	if (end || !is_to_talk(flags_of(sk)))
+		return end;
+	return bpf_sk_storage_get(&ends, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
+/*
+ * It may never talk, and others of its kind may: so it counts for the rule that decides in its own
+ * view.
+ */
+static __always_inline void keep_before_talk(struct sock *sk, struct sa_end *end)
+{
+	struct cgroup *cgroup = cgroup_of(sk);
+	__u32 rule;
+
+	end->role = flags_of(sk) & SA_MARK_OF_SERVER ? SA_SERVER : SA_CLIENT;
+	end->claim.cgroup = BPF_CORE_READ(cgroup, kn, id);
+	put_tuple(&end->claim.tuple, sk);
+	if (!find_rules(&end->claim, cgroup, end->role & 1))
+		return;
+	rule = first_rule(end->claim.match.cgroup_rules & end->claim.match.view_rules &
+			  control.deciding_rules);
+	if (rule < SA_MAX_RULES)
+		keep_hazards(end, rule, bpf_ktime_get_ns());
+}
+
 static __always_inline void see(struct sock *sk, __u32 hazard)
 {
-	struct sa_end *end;
+	struct sa_end *end = end_of(sk);
 	struct sa_pair *pair;
 	__u32 rule, reason;
 	__u64 now;
 
-	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
 	if (!end || end->hazards & hazard)
 		return;
 	/* Before the look at the slot: the steward sets that before it looks at the hazards. */
 	if (__sync_fetch_and_or(&end->hazards, hazard) & hazard)
 		return;
+	if (!end->claimed) {
+		keep_before_talk(sk, end);
+		return;
+	}
 	pair = pair_at(end->slot, end->slot_generation);
 	rule = rule_of(end, pair);
 	if (rule >= SA_MAX_RULES)

@@ -10,6 +10,7 @@
 #include "log.hpp"
 #include "port_set.hpp"
 #include "render.hpp"
+#include "sockaccel.h"
 
 namespace sockaccel::ctl {
 
@@ -126,7 +127,8 @@ std::vector<RuleVerdict> judge(const PlainConnection& connection,
     return verdicts;
 }
 
-std::string conclusion(const std::vector<RuleVerdict>& verdicts) {
+std::string conclusion(const std::vector<RuleVerdict>& verdicts,
+                       std::optional<std::uint64_t> data_segments) {
     const auto is_changeable = [](const RuleVerdict& verdict) {
         return std::none_of(verdict.obstacles.begin(), verdict.obstacles.end(),
                             [](const Obstacle& obstacle) { return obstacle.change.empty(); });
@@ -138,6 +140,11 @@ std::string conclusion(const std::vector<RuleVerdict>& verdicts) {
             nearest = &verdict;
     if (nearest == nullptr)
         return "Write a rule that covers it, see sockaccel.toml(5).";
+    if (nearest->covers() && data_segments && *data_segments < SA_TALK_SEGMENTS)
+        return fmt::format(
+            "{} matches: the connection is looked at from its segment {} with data on; until now "
+            "it has carried {}.",
+            nearest->rule, SA_TALK_SEGMENTS, *data_segments);
     if (nearest->covers())
         return fmt::format(
             "{} matches: the connection was opened before the rule was in force, or its other end "

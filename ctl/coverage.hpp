@@ -46,6 +46,8 @@ struct RuleVerdict {
                                              const std::vector<RuleReport>& rules);
 
 // What would have the connection covered: by the rule that comes nearest. One sentence.
-[[nodiscard]] std::string conclusion(const std::vector<RuleVerdict>& verdicts);
+// `data_segments`: that it has carried, both ways; none: not known.
+[[nodiscard]] std::string conclusion(const std::vector<RuleVerdict>& verdicts,
+                                     std::optional<std::uint64_t> data_segments = {});
 
 }  // namespace sockaccel::ctl

@@ -144,7 +144,7 @@ Explanation explain(const Sockets& sockets, const Socket& socket,
     if (is_server || peer != nullptr)
         plain.server_cgroup = connection.server.cgroup;
     result.verdicts = judge(plain, rules);
-    result.advice = conclusion(result.verdicts);
+    result.advice = conclusion(result.verdicts, socket.data_segments);
     return result;
 }
 

@@ -49,8 +49,13 @@ std::string verdict_text(const Explanation& it, const View& view) {
     const ConnectionReport& connection = it.connection;
     if (it.is_private)
         return "not told: it is of other users\n";
+    const bool is_matched =
+        std::any_of(it.verdicts.begin(), it.verdicts.end(),
+                    [](const RuleVerdict& verdict) { return verdict.covers(); });
     if (!it.is_covered)
-        return colored("not accelerated", Color::yellow, view) + ": no rule covers it\n";
+        return colored("not accelerated", Color::yellow, view) +
+               (is_matched ? ": a rule matches, but the service does not know it\n"
+                           : ": no rule covers it\n");
     const std::string rule = "by the rule " + one_line(connection.rule) + "\n";
     if (connection.state == "enrolled")
         return colored("accelerated", Color::green, view) + " " + rule;

@@ -4,12 +4,13 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -75,8 +76,8 @@ Socket read_socket(const nlmsghdr& header) {
     socket.remote = address_of(message.id.idiag_dst, message.idiag_family);
     socket.local_port = ntohs(message.id.idiag_sport);
     socket.remote_port = ntohs(message.id.idiag_dport);
-    socket.is_listening = message.idiag_state == TCP_LISTEN;
-    socket.is_established = message.idiag_state == TCP_ESTABLISHED;
+    socket.is_listening = message.idiag_state == BPF_TCP_LISTEN;
+    socket.is_established = message.idiag_state == BPF_TCP_ESTABLISHED;
     socket.cookie = message.id.idiag_cookie[0] | std::uint64_t{message.id.idiag_cookie[1]} << 32;
     socket.inode = message.idiag_inode;
     socket.uid = message.idiag_uid;
@@ -84,10 +85,17 @@ Socket read_socket(const nlmsghdr& header) {
     auto length = static_cast<int>(header.nlmsg_len - NLMSG_LENGTH(sizeof(message)));
     const auto* attribute = reinterpret_cast<const rtattr*>(
         static_cast<const char*>(NLMSG_DATA(&header)) + NLMSG_ALIGN(sizeof(message)));
-    for (; RTA_OK(attribute, length); attribute = RTA_NEXT(attribute, length))
+    for (; RTA_OK(attribute, length); attribute = RTA_NEXT(attribute, length)) {
+        tcp_info info{};
         if (attribute->rta_type == INET_DIAG_CGROUP_ID &&
             RTA_PAYLOAD(attribute) >= sizeof(socket.cgroup))
             std::memcpy(&socket.cgroup, RTA_DATA(attribute), sizeof(socket.cgroup));
+        if (attribute->rta_type == INET_DIAG_INFO && RTA_PAYLOAD(attribute) >= sizeof(info)) {
+            std::memcpy(&info, RTA_DATA(attribute), sizeof(info));
+            socket.data_segments =
+                std::uint64_t{info.tcpi_data_segs_in} + info.tcpi_data_segs_out;
+        }
+    }
     return socket;
 }
 
@@ -104,6 +112,7 @@ void list(std::uint8_t family, std::vector<Socket>& sockets) {
     message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
     message.request.sdiag_family = family;
     message.request.sdiag_protocol = IPPROTO_TCP;
+    message.request.idiag_ext = 1U << (INET_DIAG_INFO - 1);
     message.request.idiag_states = ~0U;
     check(static_cast<int>(send(netlink.get(), &message, sizeof(message), 0)),
           "list the TCP sockets: ask sock_diag");

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ struct Socket {
     std::uint64_t cgroup = 0;  // id; 0: the kernel does not tell
     std::uint64_t inode = 0;   // 0: no process holds it
     std::uint32_t uid = 0;
+    std::optional<std::uint64_t> data_segments;  // sent and received; none: the kernel does not tell
 };
 
 // Those of the network namespace of this process; with `all` also of every other one that a

@@ -84,6 +84,14 @@ Outcome Nobody::run(const Names& arguments) const {
     return test::run(command(arguments));
 }
 
+namespace {
+void pass_byte(const Fd& from, const Fd& to) {
+    char byte = 'x';
+    check(static_cast<int>(write(from.get(), &byte, 1)), "write a byte");
+    check(static_cast<int>(read(to.get(), &byte, 1)), "read a byte");
+}
+}  // namespace
+
 Loopback::Loopback(const TestCgroup& cgroup, uid_t client_owner) {
     const Stay stay(cgroup);
     const Fd listener = make_socket();
@@ -98,6 +106,11 @@ Loopback::Loopback(const TestCgroup& cgroup, uid_t client_owner) {
     check(connect(client.get(), generic, sizeof(address)), "connect");
     server = Fd(check(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC), "accept"));
     client_port = port_of(client);
+    // Enough for the daemon to know of it.
+    for (int turn = 0; turn < 5; turn++) {
+        pass_byte(client, server);
+        pass_byte(server, client);
+    }
 }
 
 }  // namespace sockaccel::test

@@ -127,7 +127,8 @@ TEST_F(Adopt, OneWhoseReaderBecomesEdgeTriggeredLeaves) {
     start_daemon(usual_policy());
     warm_up(pair);
     const Watched watch(pair, EPOLLIN | EPOLLET);
-    TcpPair other = connect_pair(near());  // raises a pass
+    TcpPair other = connect_pair(near());
+    talk(other);  // raises a pass
     EXPECT_TRUE(becomes(pair, "paired", "open-before") || look(pair).reason == "open-before")
         << look(pair).text();
 }

@@ -61,9 +61,15 @@ constexpr std::chrono::seconds kPatienceForAnEdge{4};
 
 class Edge : public KernelTest {
   protected:
-    // More than the queue holds, and then silence: the sender waits for an answer.
-    void fill_beyond_the_queue(TcpPair& pair) {
-        const Seen before = look(pair);
+    // More than the queue holds, and then silence: the sender waits for an answer. The first message may be
+    // the one that goes by TCP for conntrack's sake, and what follows it then does, too; not twice.
+    void fill_beyond_the_queue(TcpPair& pair, EdgeReader& reader) {
+        Seen before = look(pair);
+        ASSERT_EQ(pair.client.send(50000), 50000U);
+        if (look(pair).client.reasons["conntrack"] > before.client.reasons["conntrack"]) {
+            reader.read_until(pair.client.sent(), kPatienceForAnEdge);
+            before = look(pair);
+        }
         std::uint64_t sent = 0;
         while (sent < (600 << 10)) {
             const std::size_t taken = pair.client.send(50000);
@@ -81,7 +87,7 @@ class Edge : public KernelTest {
         TcpPair pair = connect_pair(route);
         EdgeReader reader(pair.server);
         warm_up_by(reader, pair);
-        fill_beyond_the_queue(pair);
+        fill_beyond_the_queue(pair, reader);
         const auto longest = reader.read_until(pair.client.sent(), kPatienceForAnEdge);
         EXPECT_EQ(pair.server.received(), pair.client.sent())
             << "the reader waits for an edge; " << look(pair).text();
@@ -185,7 +191,7 @@ TEST_F(Edge, KeepaliveSettingsAreWhatTheProgramMadeThem) {
     const auto before = settings();
     EdgeReader reader(pair.server);
     warm_up_by(reader, pair);
-    fill_beyond_the_queue(pair);
+    fill_beyond_the_queue(pair, reader);
     reader.read_until(pair.client.sent(), kPatienceForAnEdge);
     ASSERT_EQ(pair.server.received(), pair.client.sent());
     EXPECT_TRUE(wait_until([&] { return settings() == before; }));
@@ -216,7 +222,7 @@ TEST_F(Edge, ALevelTriggeredReaderStaysEnrolled) {
     TcpPair pair = connect_pair(covered_route());
     EdgeReader reader(pair.server, 0);
     warm_up_by(reader, pair);
-    fill_beyond_the_queue(pair);
+    fill_beyond_the_queue(pair, reader);
     reader.read_until(pair.client.sent(), kPatienceForAnEdge);
     EXPECT_EQ(pair.server.received(), pair.client.sent());
     const Seen before = look(pair);

@@ -115,6 +115,8 @@ TEST_F(Identity, HoldsForThoseThatComeDuringAReload) {
         std::vector<TcpPair> pairs;
         for (int i = 0; i < 200; ++i)
             pairs.push_back(listener.connect());
+        for (TcpPair& pair : pairs)
+            talk(pair);
         made += pairs.size();
         all_paired = wait_until([&] { return counters().at("paired") == made; }, 2s);
     }
@@ -327,7 +329,9 @@ class ClaimedTwice : public Tenants {
         End end(std::move(socket), 1, 2);
         EXPECT_EQ(sequence_of(end.fd()).send, next.send);
         EXPECT_EQ(sequence_of(end.fd()).receive, next.receive);
-        EXPECT_EQ(end.send(1000), 1000U);
+        set_tcp_option(end.fd(), TCP_NODELAY, 1);  // for each of these to be a segment
+        for (int i = 0; i < 9; i++)
+            EXPECT_EQ(end.send(10), 10U);
         return end;
     }
 
@@ -350,6 +354,24 @@ TEST_F(ClaimedTwice, BeforeItIsEnrolledNeitherIsBelieved) {
     EXPECT_EQ(counters().at("redirected_bytes"), 0U);
     EXPECT_EQ(look(victim).state, "unpaired") << look(victim).text();
     EXPECT_EQ(look(victim).reason, "ambiguous") << look(victim).text();
+}
+
+// The true client is not covered, and so does not claim what the forger does.
+TEST_F(ClaimedTwice, ByTheForgerAloneItIsNotBelieved) {
+    if (::access("/dev/net/tun", W_OK) != 0)
+        GTEST_SKIP() << "there is no /dev/net/tun";
+    start_daemon(usual_policy(kNetwork));
+    TcpPair victim = connect_pair(route(a_, other_, server_));
+    const End forger =
+        forge({.client = Place(client_, forgers_), .port = 7000, .client_port = 7001}, forgers_,
+              sequence_of(victim.client.fd()));
+    BackgroundTraffic traffic(std::span(&victim, 1));
+    EXPECT_TRUE(wait_until([&] {
+        const auto all = connections();
+        return all.size() == 1 && all[0].state == "unpaired" && all[0].reason == "unproven";
+    })) << (connections().empty() ? "not listed" : connections()[0].text());
+    traffic.stop();
+    EXPECT_EQ(counters().at("enrolled"), 0U);
 }
 
 TEST_F(ClaimedTwice, AfterItIsEnrolledTheSecondClaimIsNoOnes) {

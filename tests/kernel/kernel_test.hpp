@@ -74,6 +74,8 @@ class KernelTest : public ::testing::Test {
     void subscribe();
     [[nodiscard]] std::vector<SeenEvent> events();
 
+    // As little traffic as makes the connection one that is looked at.
+    static void talk(TcpPair& pair) { converse(pair, {.turns = 5}); }
     // Light traffic until the daemon says that each of the pairs is enrolled. Throws if one is not
     // within the timeout, saying what stands against it.
     void warm_up(TcpPair& pair, Timeout timeout = slowness() * std::chrono::seconds(10));

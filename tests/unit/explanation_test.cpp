@@ -64,6 +64,18 @@ TEST(Coverage, SaysWhatWouldChangeTheNearestRule) {
     EXPECT_EQ(conclusion({}), "Write a rule that covers it, see sockaccel.toml(5).");
 }
 
+TEST(Coverage, SaysOfOneThatMatchesWhyItIsNotListed) {
+    const auto verdicts = judge(plain(), {redis()});
+    EXPECT_EQ(conclusion(verdicts, 3),
+              "redis matches: the connection is looked at from its segment 8 with data on; until "
+              "now it has carried 3.");
+    for (const std::optional<std::uint64_t> segments :
+         {std::optional<std::uint64_t>(8), std::optional<std::uint64_t>()})
+        EXPECT_EQ(conclusion(verdicts, segments),
+                  "redis matches: the connection was opened before the rule was in force, or its "
+                  "other end is not of this host. Reconnect.");
+}
+
 TEST(Coverage, RefusesWhatIsNoEnd) {
     for (const char* text : {"", "6379", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:70000", "x:1"})
         EXPECT_THROW(static_cast<void>(Endpoint::parse(text)), std::invalid_argument) << text;
