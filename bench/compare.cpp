@@ -63,6 +63,8 @@ std::string_view to_string(Way way) {
             return "tutorial";
         case Way::uncovered:
             return "uncovered";
+        case Way::empty:
+            return "empty";
     }
     return "?";
 }

@@ -23,6 +23,7 @@ enum class Way {
     pipes,      // one each way
     tutorial,   // TCP in the scheme of the published tutorials: see tests/bench
     uncovered,  // TCP of a cgroup that a rule selects, with a port that none does
+    empty,      // TCP of a cgroup whose sock_ops program does nothing: see tests/bench
 };
 [[nodiscard]] std::string_view to_string(Way way);  // "plain", "accelerated", "unix", …
 

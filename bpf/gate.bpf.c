@@ -33,7 +33,7 @@ struct verdict {
 	bool is_queue_empty;
 	__u64 queued; /* bytes that the receiver has not read */
 	__u64 limit;  /* for these and this message */
-	__u64 wait_until_ns;
+	__u64 wait_until_ns, wait_limit;
 	__u32 first_bytes; /* of the message: only these are decided on; 0: all */
 	__u32 reason;	   /* enum sa_reason: what the last look at the reader said */
 };
@@ -243,21 +243,21 @@ static __always_inline bool is_conntrack_due(struct sa_pair *pair)
 	return true;
 }
 
-static __always_inline __u32 look_at_reader(struct verdict *v)
+static __always_inline __u32 look_at_reader(struct verdict *v, __u64 limit)
 {
 	struct sock *sk = &v->peer->inet_conn.icsk_inet.sk;
 
 	if (v->own->write_seq != PEER_FIELD(v->peer, copied_seq))
 		return SA_REASON_ORDER;
 	v->queued = (__u32)PEER_FIELD(sk, sk_backlog.rmem_alloc.counter);
-	return v->queued + v->size > v->limit ? SA_REASON_QUEUE : SA_REASON_NONE;
+	return v->queued + v->size > limit ? SA_REASON_QUEUE : SA_REASON_NONE;
 }
 
 static long wait_round(__u32 round, void *context)
 {
 	struct verdict *v = context;
 
-	v->reason = look_at_reader(v);
+	v->reason = look_at_reader(v, v->wait_limit);
 	return !v->reason || bpf_ktime_get_ns() > v->wait_until_ns;
 }
 
@@ -267,8 +267,6 @@ static __always_inline bool is_wait_promising(const struct verdict *v)
 	struct sock *sk = &v->peer->inet_conn.icsk_inet.sk;
 	__u32 unread = v->own->write_seq - PEER_FIELD(v->peer, copied_seq);
 
-	if (v->size < SA_WAIT_LEAST || v->size > SA_WAIT_BYTES)
-		return false;
 	return v->reason == SA_REASON_QUEUE ||
 	       unread + (__u32)PEER_FIELD(sk, sk_backlog.rmem_alloc.counter) <= SA_WAIT_BYTES;
 }
@@ -291,22 +289,26 @@ static __always_inline __u32 kept_back(const struct verdict *v)
 
 /*
  * A stream that goes on and on would never find what went by TCP read, and at a limit TCP would
- * take over for long: until all is read. So the gate waits a moment. Where the reader does not run
- * meanwhile, as on the same CPU, that is in vain, and is tried ever more rarely.
+ * take over for long: until all is read. So the gate waits a moment. It does so wherever something
+ * is unread: a stream of large writes is fastest with one message at its reader and the next one in
+ * the writer's hand, as both stay in a cache, and the reader does not fall asleep in between. Where
+ * the reader does not run meanwhile, as on the same CPU, that is in vain, and is tried ever more
+ * rarely.
  */
 static __always_inline __u32 wait_for_reader(struct verdict *v)
 {
 	struct sa_end *end = v->end;
 
-	v->reason = look_at_reader(v);
+	v->wait_limit = v->size >= SA_WAIT_LEAST && v->size < v->limit ? v->size : v->limit;
+	v->reason = look_at_reader(v, v->wait_limit);
 	if (!v->reason)
 		return SA_REASON_NONE;
-	if (end->wait_after) {
-		end->wait_after--;
-		return v->reason;
+	if (end->wait_after || v->size < SA_WAIT_LEAST || !is_wait_promising(v)) {
+		if (end->wait_after)
+			end->wait_after--;
+		return look_at_reader(v, v->limit);
 	}
-	if (!is_wait_promising(v))
-		return v->reason;
+	v->wait_until_ns = bpf_ktime_get_ns() + SA_WAIT_NS;
 	if (v->reason == SA_REASON_ORDER) {
 		__u32 bytes = kept_back(v);
 
@@ -314,8 +316,8 @@ static __always_inline __u32 wait_for_reader(struct verdict *v)
 			v->first_bytes = bytes;
 		if (bytes)
 			return v->reason;
+		v->wait_until_ns += SA_WAIT_FOR_TCP_NS - SA_WAIT_NS;
 	}
-	v->wait_until_ns = bpf_ktime_get_ns() + SA_WAIT_NS;
 	bpf_loop(SA_WAIT_ROUNDS, wait_round, v, 0);
 	if (!v->reason) {
 		end->waits_failed = 0;
@@ -324,7 +326,7 @@ static __always_inline __u32 wait_for_reader(struct verdict *v)
 	end->wait_after = 1 << (end->waits_failed & 15);
 	if (end->waits_failed < SA_WAIT_MAX_SHIFT)
 		end->waits_failed++;
-	return v->reason;
+	return look_at_reader(v, v->limit);
 }
 
 static __always_inline struct tcp_sock *peer_of(const struct sa_side *side)
@@ -408,8 +410,8 @@ static __always_inline void judge(struct sa_end *end, struct sa_pair *pair)
 	bool is_one_way = by_peer < SA_SAMPLE_MESSAGES / 16;
 	bool is_small = end->sample_bytes < SA_SAMPLE_MESSAGES * SA_LARGE_WRITE;
 	bool is_mostly_tcp = end->sample_tcp > SA_SAMPLE_MESSAGES / 4 * 3;
-	bool is_first = !end->samples++ && is_one_way && (is_small || is_mostly_tcp);
-	__u64 now;
+	bool is_first = !end->samples++ && is_one_way && is_small;
+	__u64 now, borne_ns;
 
 	end->sample_peer_messages = pair->side[!(end->role & 1)].messages;
 	end->sample_messages = end->sample_bytes = end->sample_tcp = 0;
@@ -420,9 +422,9 @@ static __always_inline void judge(struct sa_end *end, struct sa_pair *pair)
 	now = bpf_ktime_get_ns();
 	if (!end->losing_since_ns)
 		end->losing_since_ns = now;
-	/* What was only tried, and turns out small or goes by TCP all the same, need not be borne.
-	 */
-	if (is_first || now - end->losing_since_ns >= SA_LOSING_NS)
+	/* What was only tried, and turns out small, need not be borne. */
+	borne_ns = is_first ? 0 : is_one_way && is_mostly_tcp ? SA_STUCK_NS : SA_LOSING_NS;
+	if (now - end->losing_since_ns >= borne_ns)
 		wish_out(pair, SA_REASON_COOLING);
 }
 
@@ -520,10 +522,9 @@ int sa_gate(struct sk_msg_md *msg)
 		v.pair->side[!(v.end->role & 1)].meeting = SA_NO_MEETING; /* all TCP data is read */
 	if (reason && SA_IS_LASTING(reason))
 		wish_out(v.pair, reason);
-	if (v.first_bytes) {
-		bpf_msg_apply_bytes(msg, v.first_bytes);
-		v.size = v.first_bytes;
-	}
+	v.size = v.first_bytes ?: v.size;
+	/* Also if it is all: what was said of an earlier part stands (sk_psock_msg_verdict). */
+	bpf_msg_apply_bytes(msg, v.first_bytes);
 	count(&v, reason);
 	return SK_PASS;
 }

@@ -50,12 +50,12 @@
 #define SA_SPARE_PAGES 256
 /* Left for the daemon itself: beyond it no more connections are covered. */
 #define SA_OWN_SPARE_PAGES 8192
-#define SA_LARGE_WRITE	   32768  /* one-way traffic gains from writes of this size on */
+#define SA_LARGE_WRITE	   49152  /* one-way traffic gains from writes of this size on */
 #define SA_SIZE_CLASSES	   32	  /* powers of two */
 #define SA_STREAM_SEGMENTS 64	  /* without an answer in between: it is a stream */
-#define SA_WAIT_BYTES	   262144 /* the gate waits for a reader who has so much left to read ... */
-#define SA_WAIT_LEAST	   16384  /* ... with a message of this size at least */
-#define SA_WAIT_ROUNDS	   1024	  /* of looking, at most */
+#define SA_WAIT_BYTES	   (1 << 20) /* the gate waits for a reader who has so much left to read ... */
+#define SA_WAIT_LEAST	   16384     /* ... with a message of this size at least */
+#define SA_WAIT_ROUNDS	   8192	  /* of looking, at most */
 #define SA_WAIT_MAX_SHIFT  10	  /* after so many waits in vain, one in 2^10 messages */
 #define SA_PATTERN_LOOKS   3	  /* at a pair that has entered at connect and does not gain */
 #define SA_SAMPLE_MESSAGES 256	  /* messages after which the gate judges a pair's pattern */
@@ -71,12 +71,16 @@
 #define SA_JOIN_TIMEOUT_NS     (5 * SA_SEC)  /* one end in, the other not: out again after this */
 #define SA_LOOK_BACKOFF_MAX_NS (60 * SA_SEC)
 #define SA_FULL_RETRY_NS       (1 * SA_SEC) /* with no slot for it, a pair is not looked at so long */
-#define SA_LOSING_NS	       (10 * SA_SEC) /* a pattern that does not gain is borne this long */
+#define SA_LOSING_NS	       (10 * SA_SEC) /* a pattern that does not gain is borne this long ... */
+#define SA_STUCK_NS	       (1 * SA_SEC)  /* ... or this, if it is a stream that does not get out of TCP */
+#define SA_MOMENT_NS	       50000ull	     /* the steward waits for the end of a system call so long, */
+#define SA_MOMENTS_NS	       (2 * SA_MS)   /* and so long in a pass, at most */
 #define SA_COOL_DOWN_NS	       (60 * SA_SEC) /* after an eviction; doubles each time */
 #define SA_COOL_DOWN_MAX_SHIFT 6
 #define SA_VAIN_NS	       (10 * SA_SEC) /* where a trial was in vain, no other one for so long */
 #define SA_LEAVE_NS	       (1 * SA_SEC) /* a pair that leaves waits this long for an empty queue */
-#define SA_WAIT_NS	       50000ull	    /* the gate waits for a reader so long at most */
+#define SA_WAIT_NS	       50000ull	    /* the gate waits for a reader so long at most ... */
+#define SA_WAIT_FOR_TCP_NS     200000ull    /* ... or so long, for what went by TCP */
 #define SA_UNHEARD_NS	       (60 * SA_SEC) /* how often a pair is looked at whose end nobody tells */
 #define SA_CONNTRACK_NS	       (2 * SA_SEC) /* conntrack sees a message this often */
 
@@ -253,6 +257,7 @@ struct sa_control {
 	__u32 revisit;	   /* look at all covered ends: the policy is another one, or an evicted end
 			      has traffic again and its other end has to be found */
 	__u32 pressure;	   /* the budget was refused: take back what is not needed */
+	__u64 moments_ns;  /* that this pass has waited for the end of system calls */
 	__u64 woken_wake_function; /* the kernel's address of it: how a reader asleep in recv() is
 				      told */
 	__u64 half_expired;	   /* covered ends whose other end was not covered, or not local */

@@ -34,6 +34,60 @@ static __always_inline void note_next(__u64 at_ns)
 		control.next_look_ns = at_ns;
 }
 
+/* --- the moment between two system calls
+ * --------------------------------------------------------------------
+ *
+ * A program that sends or reads on and on is outside of a system call on its socket for a
+ * microsecond at a time. One look in a pass would hardly ever meet that.
+ */
+
+struct moment {
+	__u64 socket, psock; /* of which is waited for */
+	__u64 until_ns;
+	bool is_there;
+};
+
+static __always_inline bool is_between_calls(__u64 socket)
+{
+	return !BPF_CORE_READ((struct sock *)socket, sk_lock.owned);
+}
+
+static __always_inline bool is_let_go(__u64 psock)
+{
+	return BPF_CORE_READ((struct sk_psock *)psock, refcnt.refs.counter) == 1;
+}
+
+static __always_inline bool is_moment(const struct moment *moment)
+{
+	__u64 socket = moment->socket, psock = moment->psock;
+
+	return psock ? is_let_go(psock) : is_between_calls(socket);
+}
+
+static long wait_a_moment(__u32 round, void *context)
+{
+	struct moment *moment = context;
+
+	moment->is_there = is_moment(moment);
+	return moment->is_there || bpf_ktime_get_ns() > moment->until_ns;
+}
+
+static __always_inline bool await_moment(__u64 socket, __u64 psock)
+{
+	struct moment moment = {.socket = socket, .psock = psock};
+	__u64 now;
+
+	if (is_moment(&moment))
+		return true;
+	if (control.moments_ns > SA_MOMENTS_NS)
+		return false;
+	now = bpf_ktime_get_ns();
+	moment.until_ns = now + SA_MOMENT_NS;
+	bpf_loop(SA_WAIT_ROUNDS, wait_a_moment, &moment, 0);
+	control.moments_ns += bpf_ktime_get_ns() - now;
+	return moment.is_there;
+}
+
 /* --- may this socket be enrolled?
  * -------------------------------------------------------------------- */
 
@@ -536,7 +590,7 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 		pair->reason = reason;
 		return;
 	}
-	if (BPF_CORE_READ(sk, sk_lock.owned) || sleepers_on(end->claim.sk)) {
+	if (!await_moment(end->claim.sk, 0) || sleepers_on(end->claim.sk)) {
 		if (now - pair->since_ns > SA_JOIN_TIMEOUT_NS)
 			pair->reason = SA_REASON_BUSY;
 		return;
@@ -718,6 +772,8 @@ int sa_enrol(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sa_end *end;
 	__u32 role;
 
+	if (!ctx->meta->seq_num)
+		control.moments_ns = 0;
 	if (!sk || !candidate)
 		return 0;
 	end = bpf_sk_storage_get(&ends, sk, NULL, 0);
@@ -941,8 +997,7 @@ static __always_inline bool is_quiet(struct sa_pair *pair)
 
 	if (!a || !b)
 		return false;
-	if (BPF_CORE_READ(a, refcnt.refs.counter) != 1 ||
-	    BPF_CORE_READ(b, refcnt.refs.counter) != 1)
+	if (!await_moment(0, (__u64)a) || !await_moment(0, (__u64)b))
 		return false;
 	return is_ingress_empty(a) && is_ingress_empty(b);
 }
@@ -1208,6 +1263,7 @@ int sa_tend(struct bpf_iter__bpf_map_elem *ctx)
 {
 	if (!ctx->value)
 		return 0;
+	control.moments_ns = 0;
 	bpf_loop(control.slots_used, tend_slot, NULL, 0);
 	return 0;
 }
@@ -1222,6 +1278,7 @@ int sa_leave(struct bpf_iter__bpf_map_elem *ctx)
 		return 0;
 	control.drain_reason = SA_REASON_STOPPED;
 	control.drain_rules = ~0ull;
+	control.moments_ns = 0;
 	bpf_loop(control.slots_used, tend_slot, NULL, 0);
 	remaining = control.slots_busy;
 	bpf_seq_write(ctx->meta->seq, &remaining, sizeof(remaining));

@@ -19,7 +19,7 @@ constexpr std::array<std::string_view, kCount> make_advice() {
         "Wait: short connections are left alone, longer ones are looked at soon.";
     advice[SA_REASON_IDLE] = "Wait for traffic: it is judged by what it sends.";
     advice[SA_REASON_PATTERN] =
-        "TCP is the faster one for it. Larger writes (32 KiB and more), or requests and responses "
+        "TCP is the faster one for it. Larger writes (48 KiB and more), or requests and responses "
         "in "
         "turn, would gain.";
     advice[SA_REASON_PROVING] =

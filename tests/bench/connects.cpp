@@ -126,6 +126,7 @@ void measure_connects(Session& session) {
     const std::pair<Way, std::uint16_t> ports[] = {{Way::plain, kCoveredPort + 1},
                                                    {Way::accelerated, kCoveredPort},
                                                    {Way::uncovered, kUncoveredPort},
+                                                   {Way::empty, kCoveredPort + 3},
                                                    {Way::tutorial, kCoveredPort + 2}};
     std::vector<std::unique_ptr<Visitors>> visitors;
     std::vector<std::pair<Way, Measure>> ways;

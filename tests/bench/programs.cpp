@@ -180,7 +180,9 @@ class ProgramContest {
     }
 
     void look() {
-        const Standing standing = session_.rig().standing_but(program_.controls);
+        const Standing standing = session_.rig().standing([this](const Dict& connection) {
+            return !program_.is_measured || program_.is_measured(connection);
+        });
         is_settled_ = standing.is_settled;
         row_.enrolled = standing.enrolled;
         row_.state = standing.state;

@@ -44,7 +44,8 @@ struct Program {
     std::string group, name, unit;
     std::vector<Way> ways = {Way::plain, Way::accelerated, Way::tutorial};
     std::function<Load(const Site&)> start;
-    std::size_t controls = 0;  // the oldest connections, that are not measured
+    // Which connections are measured; none: all.
+    Rig::Predicate is_measured = {};
     int stretch = 1;           // how many times longer than usual a sample is
 };
 

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "rig.hpp"
 
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
@@ -84,6 +88,20 @@ Standing standing_of(const std::vector<Dict>& connections) {
     return standing;
 }
 
+// What it costs to be called at all: a sock_ops program that returns 1.
+Fd attach_empty_program(const test::TestCgroup& cgroup) {
+    const std::array<bpf_insn, 2> instructions{
+        bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
+        bpf_insn{.code = BPF_JMP | BPF_EXIT}};
+    const Fd program(check(bpf_prog_load(BPF_PROG_TYPE_SOCK_OPS, "bench_empty", "GPL",
+                                         instructions.data(), instructions.size(), nullptr),
+                           "load an empty sock_ops program"));
+    const Fd directory(check(::open(cgroup.directory().c_str(), O_RDONLY | O_CLOEXEC),
+                             "open cgroup " + cgroup.path()));
+    return Fd(check(bpf_link_create(program.get(), directory.get(), BPF_CGROUP_SOCK_OPS, nullptr),
+                    "attach an empty sock_ops program"));
+}
+
 }  // namespace
 
 Rig::Rig()
@@ -91,8 +109,10 @@ Rig::Rig()
       covered_(root_, "covered"),
       blocking_(covered_, "blocking"),
       tutorial_cgroup_(root_, "tutorial"),
+      empty_(root_, "empty"),
       other_(root_, "other"),
       tutorial_(tutorial_cgroup_),
+      empty_program_(attach_empty_program(empty_)),
       daemon_(policy()) {
     for (const std::string& name : daemon_.manager().Rules())
         if (const auto rule = daemon_.rule(name); rule->State() != "active")
@@ -119,6 +139,8 @@ const test::TestCgroup& Rig::cgroup(Way way, Waiting waiting) const {
             return covered_;
         case Way::tutorial:
             return tutorial_cgroup_;
+        case Way::empty:
+            return empty_;
         case Way::unix_socket:
         case Way::pipes:
             break;
@@ -129,16 +151,6 @@ const test::TestCgroup& Rig::cgroup(Way way, Waiting waiting) const {
 Standing Rig::standing(const Predicate& is_meant) {
     std::vector<Dict> connections = daemon_.connections();
     std::erase_if(connections, [&](const Dict& connection) { return !is_meant(connection); });
-    return standing_of(connections);
-}
-
-Standing Rig::standing_but(std::size_t oldest) {
-    std::vector<Dict> connections = daemon_.connections();
-    std::ranges::sort(connections, std::greater<>(), [](const Dict& connection) {
-        return connection.at("age_usec").get<std::uint64_t>();
-    });
-    const auto left_out = static_cast<std::ptrdiff_t>(std::min(oldest, connections.size()));
-    connections.erase(connections.begin(), connections.begin() + left_out);
     return standing_of(connections);
 }
 

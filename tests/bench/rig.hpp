@@ -14,6 +14,7 @@
 #include "cgroup.hpp"
 #include "compare.hpp"
 #include "daemon.hpp"
+#include "fd.hpp"
 #include "tutorial.hpp"
 
 namespace sockaccel::bench {
@@ -39,8 +40,6 @@ class Rig {
 
     using Predicate = std::function<bool(const Dict& connection)>;
     [[nodiscard]] Standing standing(const Predicate& is_meant);
-    // Of all but so many of the oldest ones.
-    [[nodiscard]] Standing standing_but(std::size_t oldest);
 
     // What the gate has seen, of all rules.
     struct Bytes {
@@ -51,8 +50,9 @@ class Rig {
   private:
     [[nodiscard]] std::string policy() const;
 
-    test::TestCgroup root_, plain_, covered_, blocking_, tutorial_cgroup_, other_;
+    test::TestCgroup root_, plain_, covered_, blocking_, tutorial_cgroup_, empty_, other_;
     Tutorial tutorial_;
+    Fd empty_program_;  // its link to empty_
     test::Daemon daemon_;
 };
 

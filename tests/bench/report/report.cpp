@@ -94,6 +94,7 @@ const std::vector<Column> kColumns = {
      }},
     {"accelerated", [](const Row& row) { return ratio_text(row, Way::accelerated); }},
     {"not covered", [](const Row& row) { return ratio_text(row, Way::uncovered); }},
+    {"empty program", [](const Row& row) { return ratio_text(row, Way::empty); }},
     {"tutorial", ratio_cell<Way::tutorial>},
     {"AF_UNIX", ratio_cell<Way::unix_socket>},
     {"pipes", ratio_cell<Way::pipes>},
