@@ -278,8 +278,8 @@ static __always_inline bool is_wanted_at_once(const struct tcp_sock *tp)
 
 	if (control.events_wanted || has_own_root(tp))
 		return true;
-	return rules && rules & rules_of_cgroup((__u64)cgroup_of((struct sock *)tp),
-						generation_now() & 1);
+	return rules &&
+	       rules & rules_of_cgroup((__u64)cgroup_of((struct sock *)tp), generation_now() & 1);
 }
 
 static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_sock *sk, __u32 role)
@@ -299,10 +299,10 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 	/* Other programs change the socket's flags, too: then there is no mark. */
 	is_alone = !are_others_effective(cgroup_of((struct sock *)tp));
 	if (is_alone)
-		bpf_sock_ops_cb_flags_set(ctx, (ctx->bpf_sock_ops_cb_flags & ~SA_MARKS) |
-						       BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG |
-						       (role == SA_CLIENT ? SA_MARK_OF_CLIENT
-									  : SA_MARK_OF_SERVER));
+		bpf_sock_ops_cb_flags_set(
+			ctx, (ctx->bpf_sock_ops_cb_flags & ~SA_MARKS) |
+				     BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG |
+				     (role == SA_CLIENT ? SA_MARK_OF_CLIENT : SA_MARK_OF_SERVER));
 	if (!is_alone || is_wanted_at_once(tp))
 		begin(ctx, sk, tp, role, false);
 }

@@ -50,16 +50,16 @@
 #define SA_SPARE_PAGES 256
 /* Left for the daemon itself: beyond it no more connections are covered. */
 #define SA_OWN_SPARE_PAGES 8192
-#define SA_LARGE_WRITE	   49152  /* one-way traffic gains from writes of this size on */
-#define SA_SIZE_CLASSES	   32	  /* powers of two */
-#define SA_STREAM_SEGMENTS 64	  /* without an answer in between: it is a stream */
+#define SA_LARGE_WRITE	   49152     /* one-way traffic gains from writes of this size on */
+#define SA_SIZE_CLASSES	   32	     /* powers of two */
+#define SA_STREAM_SEGMENTS 64	     /* without an answer in between: it is a stream */
 #define SA_WAIT_BYTES	   (1 << 20) /* the gate waits for a reader who has so much left to read ... */
 #define SA_WAIT_LEAST	   16384     /* ... with a message of this size at least */
-#define SA_WAIT_ROUNDS	   8192	  /* of looking, at most */
-#define SA_WAIT_MAX_SHIFT  10	  /* after so many waits in vain, one in 2^10 messages */
-#define SA_PATTERN_LOOKS   3	  /* at a pair that has entered at connect and does not gain */
-#define SA_SAMPLE_MESSAGES 256	  /* messages after which the gate judges a pair's pattern */
-#define SA_TALK_SEGMENTS   8	  /* with data, both ways: from then on an end is known */
+#define SA_WAIT_ROUNDS	   8192	     /* of looking, at most */
+#define SA_WAIT_MAX_SHIFT  10	     /* after so many waits in vain, one in 2^10 messages */
+#define SA_PATTERN_LOOKS   3	     /* at a pair that has entered at connect and does not gain */
+#define SA_SAMPLE_MESSAGES 256	     /* messages after which the gate judges a pair's pattern */
+#define SA_TALK_SEGMENTS   8	     /* with data, both ways: from then on an end is known */
 
 #define SA_MS		       1000000ull
 #define SA_SEC		       1000000000ull
@@ -72,8 +72,8 @@
 #define SA_LOOK_BACKOFF_MAX_NS (60 * SA_SEC)
 #define SA_FULL_RETRY_NS       (1 * SA_SEC) /* with no slot for it, a pair is not looked at so long */
 #define SA_LOSING_NS	       (10 * SA_SEC) /* a pattern that does not gain is borne this long ... */
-#define SA_STUCK_NS	       (1 * SA_SEC)  /* ... or this, if it is a stream that does not get out of TCP */
-#define SA_MOMENT_NS	       50000ull	     /* the steward waits for the end of a system call so long, */
+#define SA_STUCK_NS	       (1 * SA_SEC) /* ... or this, if it is a stream that does not get out of TCP */
+#define SA_MOMENT_NS	       50000ull /* the steward waits for the end of a system call so long, */
 #define SA_MOMENTS_NS	       (2 * SA_MS)   /* and so long in a pass, at most */
 #define SA_COOL_DOWN_NS	       (60 * SA_SEC) /* after an eviction; doubles each time */
 #define SA_COOL_DOWN_MAX_SHIFT 6

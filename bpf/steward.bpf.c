@@ -365,8 +365,8 @@ static __always_inline bool may_be_forged(const struct sa_half *half)
 }
 
 /*
- * Do the ends agree on what was written and what has arrived? Read in this order it holds also under
- * traffic. Not with snd_nxt: it grows when a segment is gone, which may have arrived by then
+ * Do the ends agree on what was written and what has arrived? Read in this order it holds also
+ * under traffic. Not with snd_nxt: it grows when a segment is gone, which may have arrived by then
  * (tcp_write_xmit).
  */
 SEPARATELY_VERIFIED int is_in_step(__u64 sender, __u64 receiver)

@@ -506,10 +506,10 @@ std::string rules_json(const std::vector<RuleReport>& rules) {
 }
 
 std::string connections_text(const ConnectionsReport& report, bool is_wide, const View& view) {
-    std::string result =
-        fmt::format("no covered connections; those that have not carried {} segments with data yet "
-                    "are not listed\n",
-                    SA_TALK_SEGMENTS);
+    std::string result = fmt::format(
+        "no covered connections; those that have not carried {} segments with data yet "
+        "are not listed\n",
+        SA_TALK_SEGMENTS);
     if (!report.connections.empty()) {
         const Table table = is_wide ? wide_table(report) : whole_table(report);
         const bool fits = is_wide || view.width == 0 || table.width() <= view.width;

@@ -92,8 +92,7 @@ Socket read_socket(const nlmsghdr& header) {
             std::memcpy(&socket.cgroup, RTA_DATA(attribute), sizeof(socket.cgroup));
         if (attribute->rta_type == INET_DIAG_INFO && RTA_PAYLOAD(attribute) >= sizeof(info)) {
             std::memcpy(&info, RTA_DATA(attribute), sizeof(info));
-            socket.data_segments =
-                std::uint64_t{info.tcpi_data_segs_in} + info.tcpi_data_segs_out;
+            socket.data_segments = std::uint64_t{info.tcpi_data_segs_in} + info.tcpi_data_segs_out;
         }
     }
     return socket;

@@ -21,7 +21,8 @@ struct Socket {
     std::uint64_t cgroup = 0;  // id; 0: the kernel does not tell
     std::uint64_t inode = 0;   // 0: no process holds it
     std::uint32_t uid = 0;
-    std::optional<std::uint64_t> data_segments;  // sent and received; none: the kernel does not tell
+    std::optional<std::uint64_t>
+        data_segments;  // sent and received; none: the kernel does not tell
 };
 
 // Those of the network namespace of this process; with `all` also of every other one that a

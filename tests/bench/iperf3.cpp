@@ -6,7 +6,8 @@ namespace sockaccel::bench {
 namespace {
 
 constexpr std::uint16_t kPort = 5201;
-constexpr std::uint16_t kFirstStream = 5301;  // the streams' client ports; not the control connection's
+constexpr std::uint16_t kFirstStream =
+    5301;  // the streams' client ports; not the control connection's
 constexpr std::uint16_t kMostStreams = 16;
 constexpr std::uint64_t kEnoughMemory = 8ULL << 30U;  // for a queue without a limit
 
@@ -21,8 +22,13 @@ Load start_iperf3(const Site& site, const Run& run) {
     load.processes.push_back(
         start(site.place.command({"iperf3", "--server", "--version4", "--interval", "0"})));
     await_listener(*load.processes[0], kPort);
-    std::vector<std::string> client = {"iperf3", "--client", "127.0.0.1", "--interval", "0",
-                                       "--cport",  std::to_string(kFirstStream)};
+    std::vector<std::string> client = {"iperf3",
+                                       "--client",
+                                       "127.0.0.1",
+                                       "--interval",
+                                       "0",
+                                       "--cport",
+                                       std::to_string(kFirstStream)};
     if (site.way == Way::tutorial)
         client.insert(client.end(), {"--bytes", "6G"});
     else

@@ -46,7 +46,7 @@ struct Program {
     std::function<Load(const Site&)> start;
     // Which connections are measured; none: all.
     Rig::Predicate is_measured = {};
-    int stretch = 1;           // how many times longer than usual a sample is
+    int stretch = 1;  // how many times longer than usual a sample is
 };
 
 // A way that hangs or fails is told as such.

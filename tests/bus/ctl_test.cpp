@@ -135,8 +135,10 @@ TEST_F(Ctl, RulesComeInDecidingOrder) {
 
 TEST_F(Ctl, ConnectionsShowBothEndsAndTheReason) {
     Daemon daemon(rule("redis", cgroup_.path()));
-    EXPECT_EQ(output(daemon, {"connections"}), "no covered connections; those that have not carried 8 segments with data yet are not "
-              "listed\n");
+    EXPECT_EQ(
+        output(daemon, {"connections"}),
+        "no covered connections; those that have not carried 8 segments with data yet are not "
+        "listed\n");
     const Loopback pair(cgroup_);
     ASSERT_TRUE(wait_until([&] { return daemon.connections().size() == 1; }));
     const std::string ends = "127.0.0.1:" + std::to_string(pair.client_port) +

@@ -61,8 +61,9 @@ constexpr std::chrono::seconds kPatienceForAnEdge{4};
 
 class Edge : public KernelTest {
   protected:
-    // More than the queue holds, and then silence: the sender waits for an answer. The first message may be
-    // the one that goes by TCP for conntrack's sake, and what follows it then does, too; not twice.
+    // More than the queue holds, and then silence: the sender waits for an answer. The first
+    // message may be the one that goes by TCP for conntrack's sake, and what follows it then does,
+    // too; not twice.
     void fill_beyond_the_queue(TcpPair& pair, EdgeReader& reader) {
         Seen before = look(pair);
         ASSERT_EQ(pair.client.send(50000), 50000U);

@@ -240,8 +240,10 @@ TEST(Render, ConnectionsAsTable) {
               "MESSAGES  LEFT TO TCP ->/<-  MESSAGES  CLIENT                      SERVER\n"
               "redis  [::1]:40000 -> [::1]:6379  paired  blocking  2h05m  2KiB/0B           "
               "0/0       0B/7B              0/0       redis-cli[7] redis.service  /\n");
-    EXPECT_EQ(connections_text({}, false), "no covered connections; those that have not carried 8 segments with data yet are not "
-              "listed\n");
+    EXPECT_EQ(
+        connections_text({}, false),
+        "no covered connections; those that have not carried 8 segments with data yet are not "
+        "listed\n");
 }
 
 // Eighty columns: three lines a connection, and none of them is longer.

@@ -20,12 +20,10 @@ struct Look {
     const char* text;
 };
 // Colours that everybody can tell apart.
-constexpr Look kLooks[] = {{Way::accelerated, "#0a6ab6", "accelerated"},
-                           {Way::uncovered, "#7a7a7a", "not covered"},
-                           {Way::empty, "#c0b000", "empty program"},
-                           {Way::tutorial, "#b5179e", "tutorial's scheme"},
-                           {Way::unix_socket, "#d9820f", "AF_UNIX"},
-                           {Way::pipes, "#2a9d5c", "two pipes"}};
+constexpr Look kLooks[] = {
+    {Way::accelerated, "#0a6ab6", "accelerated"}, {Way::uncovered, "#7a7a7a", "not covered"},
+    {Way::empty, "#c0b000", "empty program"},     {Way::tutorial, "#b5179e", "tutorial's scheme"},
+    {Way::unix_socket, "#d9820f", "AF_UNIX"},     {Way::pipes, "#2a9d5c", "two pipes"}};
 
 // From values to pixels.
 class LogScale {
