@@ -36,13 +36,20 @@ double seconds_of(std::chrono::nanoseconds time) {
     return std::chrono::duration<double>(time).count();
 }
 
-// Of the kernel, for each connection.
-double memory_of_each(const test::TestCgroup& cgroup, std::size_t count,
-                      std::unique_ptr<Crowd>& crowd) {
+// Of the kernel, for each connection that is made meanwhile.
+double memory_of_each(std::size_t count, const std::function<void()>& make) {
     const double before = kernel_memory();
-    crowd = std::make_unique<Crowd>(cgroup, count);
+    make();
     std::this_thread::sleep_for(kSettle);
     return (kernel_memory() - before) / static_cast<double>(count);
+}
+
+// So much that something is kept of them.
+void talk(Crowd& crowd, std::size_t count) {
+    for (int turn = 0; turn < 5; ++turn) {
+        stop_if_interrupted();
+        crowd.converse(0, count);
+    }
 }
 
 // CPU time of the daemon, whose passes the kernel's part of the steward runs in.
@@ -88,18 +95,23 @@ void measure_idle(Session& session) {
     Rig& rig = session.rig();
     std::unique_ptr<Crowd> few, plain, covered;
     few = std::make_unique<Crowd>(rig.cgroup(Way::accelerated), wake_ups);
+    talk(*few, wake_ups);
     std::this_thread::sleep_for(kSettle);
     const double cost_of_few = wake_up_cost(rig, *few, wake_ups);
     few.reset();
-    const double memory = memory_of_each(rig.cgroup(Way::plain), count, plain);
+    const double memory = memory_of_each(
+        count, [&] { plain = std::make_unique<Crowd>(rig.cgroup(Way::plain), count); });
     plain.reset();
     std::this_thread::sleep_for(kSettle);
     const double resident = resident_memory(rig.daemon().pid());
-    const double covered_memory = memory_of_each(rig.cgroup(Way::accelerated), count, covered);
+    const double silent_memory = memory_of_each(
+        count, [&] { covered = std::make_unique<Crowd>(rig.cgroup(Way::accelerated), count); });
+    const double talk_memory = memory_of_each(count, [&] { talk(*covered, count); });
     await_quiet(rig);
     figure("connections", "", static_cast<double>(count));
     figure("kernel memory of a connection, plain", "bytes", memory);
-    figure("kernel memory of a connection, covered", "bytes", covered_memory);
+    figure("kernel memory of a connection, covered, before it has talked", "bytes", silent_memory);
+    figure("kernel memory of a connection, covered", "bytes", silent_memory + talk_memory);
     figure("memory that the daemon takes for all of them", "bytes",
            std::max(0.0, resident_memory(rig.daemon().pid()) - resident));
     figure("the steward's last pass over them", "s",

@@ -90,9 +90,10 @@ Standing standing_of(const std::vector<Dict>& connections) {
 
 // What it costs to be called at all: a sock_ops program that returns 1.
 Fd attach_empty_program(const test::TestCgroup& cgroup) {
-    const std::array<bpf_insn, 2> instructions{
-        bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
-        bpf_insn{.code = BPF_JMP | BPF_EXIT}};
+    std::array<bpf_insn, 2> instructions{};
+    instructions[0].code = BPF_ALU64 | BPF_MOV | BPF_K;  // r0 = 1
+    instructions[0].imm = 1;
+    instructions[1].code = BPF_JMP | BPF_EXIT;
     const Fd program(check(bpf_prog_load(BPF_PROG_TYPE_SOCK_OPS, "bench_empty", "GPL",
                                          instructions.data(), instructions.size(), nullptr),
                            "load an empty sock_ops program"));

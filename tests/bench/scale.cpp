@@ -127,7 +127,7 @@ class Growth {
   private:
     // The longest of the steward's passes meanwhile, and how many are enrolled in the end.
     std::pair<double, double> enrol(Crowd& crowd) {
-        const auto patience = session_.is_quick() ? seconds(6) : seconds(40);
+        const auto patience = session_.is_quick() ? seconds(6) : seconds(80);
         const auto begin = Clock::now();
         std::uint64_t longest = 0;
         std::uint32_t pairs = 0;

@@ -118,7 +118,7 @@ TEST_F(Identity, HoldsForThoseThatComeDuringAReload) {
         for (TcpPair& pair : pairs)
             talk(pair);
         made += pairs.size();
-        all_paired = wait_until([&] { return counters().at("paired") == made; }, 2s);
+        all_paired = wait_until([&] { return counters().at("paired") == made; }, slowness() * 2s);
     }
     is_over = true;
     reloads.join();
