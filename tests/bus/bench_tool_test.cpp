@@ -50,7 +50,7 @@ TEST(BenchTool, MeasuresAllWaysAndTellsWhatIsEnrolled) {
     EXPECT_EQ(ways_of(rows["loopback, poll, 64B"]),
               (std::set<std::string>{"accelerated", "pipes", "plain", "tutorial", "unix"}));
     EXPECT_EQ(ways_of(rows["one request of 64B"]),
-              (std::set<std::string>{"accelerated", "plain", "tutorial", "uncovered"}));
+              (std::set<std::string>{"accelerated", "empty", "plain", "tutorial", "uncovered"}));
     EXPECT_NE(bench.standard_output().find("\nGoals\n"), std::string::npos);
     EXPECT_NE(text_of(directory.path() / "requests.svg").find("loopback, poll, 64B"),
               std::string::npos);

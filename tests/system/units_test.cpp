@@ -72,7 +72,13 @@ class Units : public SystemTest {
                                                          std::uint16_t port) {
         const std::uint64_t before = seen(name).at("paired");
         const Fd connection = connect_from(client, port);
-        if (wait_until([&] { return seen(name).at("paired") > before; }))
+        // It is known when it has carried some segments with data: the begin of a request, for
+        // nginx.
+        const auto is_paired = [&] {
+            check(static_cast<int>(::send(connection.get(), "G", 1, MSG_NOSIGNAL)), "send");
+            return seen(name).at("paired") > before;
+        };
+        if (wait_until(is_paired))
             return testing::AssertionSuccess();
         return testing::AssertionFailure() << seen(name).dump(2);
     }
