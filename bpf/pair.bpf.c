@@ -183,6 +183,31 @@ static __noinline int enter_server(struct bpf_sock_ops *ctx, struct sa_end *end)
 	return 0;
 }
 
+/*
+ * Are there sock_ops programs beside ours? Ours is one, however many cgroups above each other it is
+ * attached to. This is asked at each handshake: by typed pointers, which cost a load and no call.
+ */
+static __always_inline bool are_others_effective(const struct tcp_sock *tp)
+{
+	const void *cgroup = tp->inet_conn.icsk_inet.sk.sk_cgrp_data.cgroup, *item;
+	__u64 type = bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_SOCK_OPS);
+	__u64 size = bpf_core_type_size(struct bpf_prog_array_item);
+	const struct bpf_prog *first, *next = NULL;
+
+	item = *(void **)(cgroup + bpf_core_field_offset(struct cgroup, bpf.effective) +
+			  type * sizeof(void *));
+	item += bpf_core_field_offset(struct bpf_prog_array, items);
+	barrier_var(item); /* for the compiler not to take the offset for one that it may fold */
+	first = *(void **)item;
+	for (int i = 1; i < SA_CGROUP_DEPTH; i++) {
+		item += size;
+		next = *(void **)item;
+		if (!next || next != first)
+			break;
+	}
+	return next && next != first;
+}
+
 /* Is there another program beside this one, which may want the socket's calls, too? */
 static __always_inline bool is_shared(struct tcp_sock *tp)
 {
@@ -297,7 +322,7 @@ static __always_inline void established(struct bpf_sock_ops *ctx, struct bpf_soc
 	    (ctx->skb_tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) != (TCP_FLAG_SYN | TCP_FLAG_ACK))
 		return;
 	/* Other programs change the socket's flags, too: then there is no mark. */
-	is_alone = !are_others_effective(cgroup_of((struct sock *)tp));
+	is_alone = !are_others_effective(tp);
 	if (is_alone)
 		bpf_sock_ops_cb_flags_set(
 			ctx, (ctx->bpf_sock_ops_cb_flags & ~SA_MARKS) |
@@ -332,7 +357,7 @@ static __always_inline void await_talk(struct bpf_sock_ops *ctx, struct bpf_sock
 	if (!has_talked(ctx))
 		return;
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp || are_others_effective(cgroup_of((struct sock *)tp)))
+	if (!tp || are_others_effective(tp))
 		return; /* who has come since may mean something else by it */
 	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags & ~SA_MARKS);
 	if (ctx->state == BPF_TCP_ESTABLISHED &&
@@ -354,7 +379,7 @@ static __always_inline void connecting(struct bpf_sock_ops *ctx, struct bpf_sock
 	if (is_to_talk(ctx->bpf_sock_ops_cb_flags)) {
 		struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-		if (tp && !are_others_effective(cgroup_of((struct sock *)tp)))
+		if (tp && !are_others_effective(tp))
 			bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags & ~SA_MARKS);
 	}
 	if (!end)
@@ -540,12 +565,15 @@ static __always_inline void return_keepalive(struct bpf_sock_ops *ctx, struct sa
  */
 static __always_inline void segment_sent(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
-	struct sa_end *end = known_end(sk);
+	__u32 flags = ctx->bpf_sock_ops_cb_flags;
 	struct sa_pair *pair;
 	struct sa_side *side;
 	struct tcp_sock *tp;
+	struct sa_end *end;
 
-	if (!end && is_to_talk(ctx->bpf_sock_ops_cb_flags)) {
+	/* Who is known gets STATE_CB, too. Of others no storage is looked for: they are most. */
+	end = is_to_talk(flags) && !(flags & BPF_SOCK_OPS_STATE_CB_FLAG) ? NULL : known_end(sk);
+	if (!end && is_to_talk(flags)) {
 		await_talk(ctx, sk);
 		return;
 	}

@@ -84,33 +84,6 @@ static __always_inline bool are_effective(struct cgroup *cgroup, __u64 type, __u
 	return last;
 }
 
-/*
- * Are there sock_ops programs beside ours? Ours is one, however many cgroups above each other it is
- * attached to.
- */
-static __always_inline bool are_others_effective(struct cgroup *cgroup)
-{
-	struct bpf_prog_array **arrays =
-		(void *)cgroup + bpf_core_field_offset(struct cgroup, bpf.effective);
-	__u64 type = bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_SOCK_OPS);
-	struct bpf_prog_array *array = NULL;
-	struct bpf_prog *first = NULL, *next = NULL;
-	void *item;
-
-	bpf_probe_read_kernel(&array, sizeof(array), &arrays[type]);
-	if (!array)
-		return false;
-	item = (void *)array + bpf_core_field_offset(struct bpf_prog_array, items);
-	bpf_probe_read_kernel(&first, sizeof(first), item);
-	for (int i = 1; i < SA_CGROUP_DEPTH; i++) {
-		bpf_probe_read_kernel(&next, sizeof(next),
-				      item + i * bpf_core_type_size(struct bpf_prog_array_item));
-		if (!next || next != first)
-			break;
-	}
-	return next && next != first;
-}
-
 /* IPAddressDeny=, IPIngressFilterPath=, IPAccounting= and the like, of this cgroup or one above it.
  */
 static __always_inline bool has_ip_filter(struct cgroup *cgroup)
