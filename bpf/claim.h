@@ -94,6 +94,7 @@ static __always_inline void describe(struct sa_claim *claim, struct tcp_sock *tp
 	claim->sk = (__u64)tp;
 	claim->cgroup = BPF_CORE_READ(cgroup, kn, id);
 	claim->born_ns = bpf_ktime_get_ns();
+	claim->bytes_sent = BPF_CORE_READ(tp, bytes_sent);
 	claim->uid = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_uid.val);
 	claim->snd_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.snd_wscale);
 	claim->rcv_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.rcv_wscale);

@@ -401,6 +401,29 @@ static __always_inline void note_meeting(struct verdict *v, __u32 reason)
 }
 
 /*
+ * A large message is copied as a whole before its reader sees any of it (tcp_bpf_sendmsg), where by
+ * TCP he begins while the rest is copied. If that is the longer part of his work, as with a
+ * pipeline of requests, TCP is faster. So large messages have to be as fast as they were in TCP
+ * before.
+ */
+static __always_inline bool is_slower_than_tcp(struct sa_end *end, const struct sa_pair *pair,
+					       __u64 now)
+{
+	__u64 since = end->sampled_ns, before = pair->tcp_rate[end->role & 1];
+	__u64 ms = (now - since) / SA_MS;
+
+	end->sampled_ns = now;
+	if (!since || !before || end->gains + end->losses >= SA_RATE_SAMPLES ||
+	    end->sample_bytes < SA_SAMPLE_MESSAGES * SA_LARGE_WRITE)
+		return false;
+	if (end->sample_bytes >= before * ms)
+		end->gains++;
+	else
+		end->losses++;
+	return end->losses > SA_RATE_SAMPLES - SA_RATE_GAINS;
+}
+
+/*
  * Every SA_SAMPLE_MESSAGES messages: is this still worth it? An enrolled socket's sendmsg is slower
  * even if nothing is redirected, so a pair that does not gain is better off in TCP.
  */
@@ -411,19 +434,20 @@ static __always_inline void judge(struct sa_end *end, struct sa_pair *pair)
 	bool is_small = end->sample_bytes < SA_SAMPLE_MESSAGES * SA_LARGE_WRITE;
 	bool is_mostly_tcp = end->sample_tcp > SA_SAMPLE_MESSAGES / 4 * 3;
 	bool is_first = !end->samples++ && is_one_way && is_small;
-	__u64 now, borne_ns;
+	__u64 now = bpf_ktime_get_ns(), borne_ns = 0;
+	bool is_slower = is_slower_than_tcp(end, pair, now);
 
 	end->sample_peer_messages = pair->side[!(end->role & 1)].messages;
 	end->sample_messages = end->sample_bytes = end->sample_tcp = 0;
-	if (!is_mostly_tcp && !(is_one_way && is_small)) {
+	if (!is_slower && !is_mostly_tcp && !(is_one_way && is_small)) {
 		end->losing_since_ns = 0;
 		return;
 	}
-	now = bpf_ktime_get_ns();
 	if (!end->losing_since_ns)
 		end->losing_since_ns = now;
 	/* What was only tried, and turns out small, need not be borne. */
-	borne_ns = is_first ? 0 : is_one_way && is_mostly_tcp ? SA_STUCK_NS : SA_LOSING_NS;
+	if (!is_slower && !is_first)
+		borne_ns = is_one_way && is_mostly_tcp ? SA_STUCK_NS : SA_LOSING_NS;
 	if (now - end->losing_since_ns >= borne_ns)
 		wish_out(pair, SA_REASON_COOLING);
 }

@@ -67,6 +67,7 @@ static __always_inline void set_pair(struct sa_pair *pair, __u32 rule, const str
 	pair->inserted = pair->reason = pair->wish = pair->told = pair->at_connect = pair->unheard =
 		0;
 	pair->tracked_ns = 0;
+	pair->tcp_rate[0] = pair->tcp_rate[1] = 0;
 	pair->since_ns = now;
 }
 

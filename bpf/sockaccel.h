@@ -30,7 +30,7 @@
  *   "map.programs"  a PROG_ARRAY. Without its element 0 all is TCP.
  *   "link.*"        the links to cgroups, whose programs wake readers until no pair remains.
  */
-#define SA_ABI 7
+#define SA_ABI 8
 
 #define SA_MAX_RULES	    64	  /* one bit each in a rule mask */
 #define SA_MAX_CGROUPS	    65536 /* cgroups that rules select */
@@ -59,6 +59,8 @@
 #define SA_WAIT_MAX_SHIFT  10	     /* after so many waits in vain, one in 2^10 messages */
 #define SA_PATTERN_LOOKS   3	     /* at a pair that has entered at connect and does not gain */
 #define SA_SAMPLE_MESSAGES 256	     /* messages after which the gate judges a pair's pattern */
+#define SA_RATE_SAMPLES	   16	     /* of so many samples of large messages ... */
+#define SA_RATE_GAINS	   4	     /* ... so many have to be as fast as TCP was */
 #define SA_TALK_SEGMENTS   8	     /* with data, both ways: from then on an end is known */
 
 #define SA_MS		       1000000ull
@@ -296,7 +298,8 @@ struct sa_claim {
 	__u64 sk;     /* struct sock *; never trusted without the cookie */
 	__u64 cookie; /* 0: not claimed */
 	__u64 born_ns;
-	__u64 cgroup; /* id of the socket's */
+	__u64 bytes_sent; /* until then */
+	__u64 cgroup;	  /* id of the socket's */
 	struct sa_match match;
 	struct sa_tuple tuple;
 	__u8 snd_wscale, rcv_wscale, sack_ok, tstamp_ok; /* negotiated TCP options */
@@ -319,10 +322,11 @@ struct sa_half {
 	__u32 looks;   /* at a pair that has entered, whose pattern did not gain */
 	__u32 parked;  /* no look before there is traffic again */
 	__u32 due;     /* there is */
-	__u64 next_look_ns;
+	__u64 next_look_ns, looked_ns;
 	__u64 backoff_ns;
 	__u64 bytes_sent[2]; /* at the last look, by role */
 	__u32 segments_sent[2];
+	__u32 tcp_rate[2]; /* as in sa_pair */
 };
 
 /* Whose program, or the look for open connections, comes first fills the end in. */
@@ -362,7 +366,9 @@ struct sa_end {
 	__u32 ring[SA_RING_SLOTS];
 	__u32 sample_messages, sample_bytes; /* since the pattern was last judged */
 	__u32 sample_tcp, sample_peer_messages;
-	__u32 samples; /* judged since it was enrolled */
+	__u32 samples;	     /* judged since it was enrolled */
+	__u32 gains, losses; /* samples that were as fast as TCP was, and not */
+	__u64 sampled_ns;    /* when the last one ended; 0: there was none */
 	/* Sent since it went in, while the gate is shut; and received by TCP, in segments. */
 	__u32 trial_messages, trial_bytes, trial_segments_in;
 	/* Messages until the gate waits for the reader again; how often that was in vain, lately.
@@ -443,7 +449,8 @@ struct sa_pair {
 	__u32 unheard;		/* no program is called for one of its sockets */
 	struct sa_tuple client; /* as the client sees the connection */
 	__u64 netns;		/* of the end that joined last */
-	__u64 tracked_ns; /* a message was left to TCP for conntrack's sake; 0: none on the way */
+	__u64 tracked_ns;  /* a message was left to TCP for conntrack's sake; 0: none on the way */
+	__u32 tcp_rate[2]; /* bytes a millisecond, that a role sent before; 0: unknown */
 	struct sa_side side[2]; /* by enum sa_role */
 };
 

@@ -234,6 +234,21 @@ static __always_inline void note_vain(const struct sa_half *half, __u64 now)
 	}
 }
 
+/* What TCP makes of it, since the last look or since the claim: for the gate to compare with. */
+static __always_inline void note_rate(struct sa_half *half, __u32 role, __u64 bytes, __u64 now)
+{
+	const struct sa_claim *claim = &half->claim[role];
+	__u64 since = half->looked_ns, before = half->bytes_sent[role];
+	__u64 ms;
+
+	if (!since) {
+		since = claim->born_ns;
+		before = claim->bytes_sent;
+	}
+	ms = (now - since) / SA_MS;
+	half->tcp_rate[role] = ms ? (bytes - before) / ms : 0;
+}
+
 /*
  * From what both ends sent since the last look: both sides in turn gain at any size, one side alone
  * only with large writes. Segments hide the size of writes where the MTU is small, so a fast
@@ -253,6 +268,7 @@ static __always_inline __u32 pattern(struct sa_half *half)
 	__u32 by_server = segments[1] - half->segments_sent[1];
 	__u32 more = by_client > by_server ? by_client : by_server;
 	__u32 less = by_client > by_server ? by_server : by_client;
+	__u64 now = bpf_ktime_get_ns();
 
 	bool is_silent =
 		!is_unheard(half) && ((!by_client && !can_be_woken(half->claim[SA_CLIENT].sk)) ||
@@ -260,6 +276,9 @@ static __always_inline __u32 pattern(struct sa_half *half)
 
 	if (!more)
 		return SA_REASON_IDLE;
+	note_rate(half, SA_CLIENT, bytes[0], now);
+	note_rate(half, SA_SERVER, bytes[1], now);
+	half->looked_ns = now;
 	half->bytes_sent[0] = bytes[0];
 	half->bytes_sent[1] = bytes[1];
 	half->segments_sent[0] = segments[0];
@@ -484,6 +503,8 @@ static __always_inline bool begin_joining(struct sa_half *half, const struct sa_
 		return false;
 	set_pair(pair, half->rule, key, &half->claim[SA_CLIENT], now);
 	set_side(pair, SA_SERVER, &half->claim[SA_SERVER]);
+	pair->tcp_rate[SA_CLIENT] = half->tcp_rate[SA_CLIENT];
+	pair->tcp_rate[SA_SERVER] = half->tcp_rate[SA_SERVER];
 	if (is_translated(half))
 		pair->tracked_ns = now;
 	pair->unheard = is_unheard(half);
@@ -621,6 +642,8 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 	end->reason = SA_REASON_OPENING;
 	end->sample_messages = end->sample_bytes = end->sample_tcp = end->sample_peer_messages = 0;
 	end->samples = end->trial_messages = end->trial_bytes = 0;
+	end->gains = end->losses = 0;
+	end->sampled_ns = 0;
 	end->losing_since_ns = 0;
 	end->half_done = 1;
 	if (pair->inserted && pair->netns != end->netns)

@@ -20,6 +20,7 @@ using std::chrono::seconds;
 constexpr std::size_t kKiB = 1024, kMiB = 1024 * kKiB;
 constexpr milliseconds kWarmUp{10};   // of each connection in turn
 constexpr seconds kEnrolPatience{6};  // enrolment takes a second and a bit
+constexpr unsigned kCasts = 6;
 
 const std::vector<Way> kNearWays = {Way::plain, Way::accelerated, Way::tutorial, Way::unix_socket,
                                     Way::pipes};
@@ -47,11 +48,11 @@ std::vector<Case> cases_of(Pattern pattern, const std::vector<std::size_t>& size
     return cases;
 }
 
-// The same cases, in all ways over one path.
-class Contest {
+// Processes and connections of all ways over one path, one for each case.
+class Cast {
   public:
-    Contest(Session& session, const Path& path, std::vector<Case> cases)
-        : session_(session), path_(path), cases_(std::move(cases)) {
+    Cast(Session& session, const Path& path, const std::vector<Case>& cases)
+        : session_(session), cases_(cases) {
         for (const Way way : path.ways) {
             Route route = path.route;
             route.transport = transport_of(way);
@@ -63,57 +64,6 @@ class Contest {
             stations_.emplace_back(way, std::move(station));
         }
         warm_up();
-    }
-
-    void measure(const std::string& group, Precision precision) {
-        std::vector<Row> rows(cases_.size());
-        std::vector<Rig::Bytes> bytes(cases_.size());
-        const unsigned turns = session_.turns(precision);
-        for (unsigned turn = 0; turn < turns; ++turn)
-            for (std::size_t i = 0; i < cases_.size(); ++i)
-                take_turn(rows[i], turn, i, bytes[i]);
-        for (std::size_t i = 0; i < cases_.size(); ++i) {
-            const Standing standing = standing_of(i);
-            Row& row = rows[i];
-            row.group = group;
-            row.name = name_of(cases_[i]);
-            row.unit = cases_[i].pattern == Pattern::stream ? "bytes" : "transactions";
-            row.state = standing.state;
-            row.reason = standing.reason;
-            row.reason_text = standing.reason_text;
-            row.enrolled = standing.enrolled;
-            const double all = static_cast<double>(bytes[i].redirected + bytes[i].tcp);
-            row.redirected = all > 0 ? static_cast<double>(bytes[i].redirected) / all : 0;
-            session_.add(std::move(row));
-        }
-    }
-
-  private:
-    [[nodiscard]] std::string name_of(const Case& what) const {
-        std::string name = path_.name + ", ";
-        if (what.pattern == Pattern::request_response)
-            name += std::string(to_string(path_.route.waiting)) + ", ";
-        return name + short_size(what.bytes) + (what.reader == Reader::slow ? ", slow reader" : "");
-    }
-
-    Station& station(Way wanted) {
-        return *std::ranges::find(stations_, wanted, [](const auto& one) {
-                    return one.first;
-                })->second;
-    }
-
-    // Each connection with its own traffic, as what is enrolled is decided by that.
-    void warm_up() {
-        const auto deadline = std::chrono::steady_clock::now() + kEnrolPatience;
-        Standing standing;
-        do {
-            stop_if_interrupted();
-            for (std::size_t i = 0; i < cases_.size(); ++i)
-                static_cast<void>(station(Way::accelerated).run(i, cases_[i], kWarmUp));
-            standing = session_.rig().standing([&](const Dict& connection) {
-                return std::ranges::find(ports_, client_port(connection)) != ports_.end();
-            });
-        } while (!standing.is_settled && std::chrono::steady_clock::now() < deadline);
     }
 
     void take_turn(Row& row, unsigned turn, std::size_t index, Rig::Bytes& bytes) {
@@ -138,20 +88,97 @@ class Contest {
         bench::take_turn(row, turn, ways);
     }
 
-    [[nodiscard]] static std::uint16_t client_port(const Dict& connection) {
-        return connection.at("client_port").get<std::uint16_t>();
-    }
-
     [[nodiscard]] Standing standing_of(std::size_t index) {
         return session_.rig().standing(
             [&](const Dict& connection) { return client_port(connection) == ports_[index]; });
     }
 
+  private:
+    Station& station(Way wanted) {
+        return *std::ranges::find(stations_, wanted, [](const auto& one) {
+                    return one.first;
+                })->second;
+    }
+
+    // Each connection with its own traffic, as what is enrolled is decided by that.
+    void warm_up() {
+        const auto deadline = std::chrono::steady_clock::now() + kEnrolPatience;
+        Standing standing;
+        do {
+            stop_if_interrupted();
+            for (std::size_t i = 0; i < cases_.size(); ++i)
+                static_cast<void>(station(Way::accelerated).run(i, cases_[i], kWarmUp));
+            standing = session_.rig().standing([&](const Dict& connection) {
+                return std::ranges::find(ports_, client_port(connection)) != ports_.end();
+            });
+        } while (!standing.is_settled && std::chrono::steady_clock::now() < deadline);
+    }
+
+    [[nodiscard]] static std::uint16_t client_port(const Dict& connection) {
+        return connection.at("client_port").get<std::uint16_t>();
+    }
+
+    Session& session_;
+    const std::vector<Case>& cases_;
+    std::vector<std::pair<Way, std::unique_ptr<Station>>> stations_;
+    std::vector<std::uint16_t> ports_;  // of the accelerated way's clients
+};
+
+// The same cases, in all ways over one path, by several casts: two connections of one way may
+// differ by more than two ways do, for as long as they are.
+class Contest {
+  public:
+    Contest(Session& session, const Path& path, std::vector<Case> cases)
+        : session_(session), path_(path), cases_(std::move(cases)), rows_(cases_.size()) {}
+
+    void measure(const std::string& group, Precision precision) {
+        const unsigned turns = session_.turns(precision);
+        const unsigned each = (turns + kCasts - 1) / kCasts;
+        for (unsigned turn = 0; turn < turns; turn += each)
+            measure_one(turn, std::min(turn + each, turns));
+        for (std::size_t i = 0; i < cases_.size(); ++i) {
+            Row& row = rows_[i];
+            row.group = group;
+            row.name = name_of(cases_[i]);
+            row.unit = cases_[i].pattern == Pattern::stream ? "bytes" : "transactions";
+            const double all = static_cast<double>(bytes_[i].redirected + bytes_[i].tcp);
+            row.redirected = all > 0 ? static_cast<double>(bytes_[i].redirected) / all : 0;
+            session_.add(std::move(row));
+        }
+    }
+
+  private:
+    void measure_one(unsigned first, unsigned end) {
+        Cast cast(session_, path_, cases_);
+        for (unsigned turn = first; turn < end; ++turn)
+            for (std::size_t i = 0; i < cases_.size(); ++i)
+                cast.take_turn(rows_[i], turn, i, bytes_[i]);
+        for (std::size_t i = 0; i < cases_.size(); ++i)
+            note(rows_[i], cast.standing_of(i));
+    }
+
+    // If one is not enrolled, that is what is told.
+    static void note(Row& row, const Standing& standing) {
+        if (!row.state.empty() && standing.enrolled >= 1)
+            return;
+        row.state = standing.state;
+        row.reason = standing.reason;
+        row.reason_text = standing.reason_text;
+        row.enrolled = standing.enrolled;
+    }
+
+    [[nodiscard]] std::string name_of(const Case& what) const {
+        std::string name = path_.name + ", ";
+        if (what.pattern == Pattern::request_response)
+            name += std::string(to_string(path_.route.waiting)) + ", ";
+        return name + short_size(what.bytes) + (what.reader == Reader::slow ? ", slow reader" : "");
+    }
+
     Session& session_;
     const Path& path_;
     std::vector<Case> cases_;
-    std::vector<std::pair<Way, std::unique_ptr<Station>>> stations_;
-    std::vector<std::uint16_t> ports_;  // of the accelerated way's clients
+    std::vector<Row> rows_;
+    std::vector<Rig::Bytes> bytes_ = std::vector<Rig::Bytes>(cases_.size());
 };
 
 // Over two network namespaces and, if this kernel has it, NAT between them.
@@ -193,9 +220,11 @@ void measure_requests(Session& session) {
         Route route;
         route.waiting = waiting;
         const Path path{"loopback", route, kNearWays};
+        session.rig().tolerate_blocking(waiting == Waiting::blocking);
         Contest(session, path, cases)
             .measure("requests", waiting == Waiting::poll ? Precision::fine : Precision::usual);
     }
+    session.rig().tolerate_blocking(false);
     over_far_paths(session, "requests", [&](const Path& path) {
         Contest(session, path, cases).measure("requests", Precision::usual);
     });

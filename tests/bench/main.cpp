@@ -39,8 +39,8 @@ using Measurement = void (*)(Session&);
 constexpr std::pair<std::string_view, Measurement> kMeasurements[] = {
     {"requests", measure_requests}, {"streams", measure_streams},     {"iperf3", measure_iperf3},
     {"redis", measure_redis},       {"memcached", measure_memcached}, {"pgbench", measure_pgbench},
-    {"http", measure_http},         {"connects", measure_connects},   {"idle", measure_idle},
-    {"witness", measure_witness},   {"scale", measure_scale}};
+    {"http", measure_http},         {"connects", measure_connects},   {"kept", measure_kept},
+    {"idle", measure_idle},         {"witness", measure_witness},     {"scale", measure_scale}};
 
 std::string read(const fs::path& file) {
     std::ifstream stream(file);

@@ -14,6 +14,7 @@ void measure_memcached(Session& session);
 void measure_pgbench(Session& session);
 void measure_http(Session& session);
 void measure_connects(Session& session);
+void measure_kept(Session& session);
 void measure_idle(Session& session);
 void measure_witness(Session& session);
 void measure_scale(Session& session);

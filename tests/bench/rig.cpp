@@ -114,7 +114,17 @@ Rig::Rig()
       other_(root_, "other"),
       tutorial_(tutorial_cgroup_),
       empty_program_(attach_empty_program(empty_)),
-      daemon_(policy()) {
+      daemon_(policy(false)) {
+    expect_active();
+}
+
+void Rig::tolerate_blocking(bool is_tolerated) {
+    daemon_.write_policy(policy(is_tolerated));
+    daemon_.manager().Reload();
+    expect_active();
+}
+
+void Rig::expect_active() {
     for (const std::string& name : daemon_.manager().Rules())
         if (const auto rule = daemon_.rule(name); rule->State() != "active")
             throw std::runtime_error("nothing can be accelerated: rule " + name + " is " +
@@ -122,12 +132,14 @@ Rig::Rig()
 }
 
 // With the default limits.
-std::string Rig::policy() const {
+std::string Rig::policy(bool tolerates_blocking) const {
     const std::string scope =
         fmt::format("ports = [\"1-{}\", \"{}-65535\"]\nnetworks = [\"0.0.0.0/0\"]\n",
                     kUncoveredPort - 1, kUncoveredPort + 1);
-    return test::rule("bench", {covered_.path()}, scope) +
-           test::rule("blocking", {blocking_.path()}, "priority = 1\n" + scope, "blocking");
+    std::string policy = test::rule("bench", {covered_.path()}, scope);
+    if (tolerates_blocking)
+        policy += test::rule("blocking", {blocking_.path()}, "priority = 1\n" + scope, "blocking");
+    return policy;
 }
 
 const test::TestCgroup& Rig::cgroup(Way way, Waiting waiting) const {

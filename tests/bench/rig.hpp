@@ -38,6 +38,10 @@ class Rig {
     [[nodiscard]] const test::TestCgroup& cgroup(Way way, Waiting waiting = Waiting::poll) const;
     [[nodiscard]] test::Daemon& daemon() { return daemon_; }
 
+    // Connections of cgroup(Way::accelerated, Waiting::blocking) are accelerated then. Not else:
+    // all connections of the host pay for such a rule at their handshake.
+    void tolerate_blocking(bool is_tolerated);
+
     using Predicate = std::function<bool(const Dict& connection)>;
     [[nodiscard]] Standing standing(const Predicate& is_meant);
 
@@ -48,7 +52,8 @@ class Rig {
     [[nodiscard]] Bytes bytes();
 
   private:
-    [[nodiscard]] std::string policy() const;
+    [[nodiscard]] std::string policy(bool tolerates_blocking) const;
+    void expect_active();
 
     test::TestCgroup root_, plain_, covered_, blocking_, tutorial_cgroup_, empty_, other_;
     Tutorial tutorial_;

@@ -4,20 +4,19 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <array>
 #include <functional>
+#include <iterator>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "event_loop.hpp"
-#include "fd.hpp"
 #include "fentry.hpp"
-#include "loopback.hpp"
 #include "measures.hpp"
 #include "wait_until.hpp"
+#include "worker.hpp"
 
 namespace sockaccel::bench {
 namespace {
@@ -35,25 +34,6 @@ void put_in_force(test::Daemon& daemon, const std::string& policy) {
         if (!test::wait_until([&] { return daemon.rule(name)->State() == "active"; }))
             throw std::runtime_error("the rule is " + daemon.rule(name)->State() + ": " +
                                      daemon.rule(name)->Why());
-}
-
-Fd tcp_socket() {
-    return Fd(check(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "make a socket"));
-}
-
-// Both ends of a connection.
-std::pair<Fd, Fd> connected() {
-    const Fd listener = tcp_socket();
-    sockaddr_in address = test::loopback();
-    auto* const generic = reinterpret_cast<sockaddr*>(&address);
-    socklen_t length = sizeof address;
-    check(::bind(listener.get(), generic, length), "bind");
-    check(::listen(listener.get(), 1), "listen");
-    check(::getsockname(listener.get(), generic, &length), "ask for the port");
-    Fd client = tcp_socket();
-    check(::connect(client.get(), generic, length), "connect");
-    return {std::move(client), Fd(check(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC),
-                                        "accept a connection"))};
 }
 
 // A call on a socket that has nothing to read.
@@ -77,59 +57,16 @@ constexpr Call kCalls[] = {
      }},
 };
 
-// A process in a cgroup that makes calls when it is told.
-class Caller {
-  public:
-    explicit Caller(const test::TestCgroup& cgroup) {
-        std::array<int, 2> fds{};
-        check(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds.data()),
-              "make a channel");
-        channel_ = Fd(fds[0]);
-        const Fd far(fds[1]);
-        pid_ = start_in(cgroup, "witness", [&] { obey(far.get()); });
-    }
-    ~Caller() { end_process(pid_); }
-    Caller(const Caller&) = delete;
-    Caller& operator=(const Caller&) = delete;
-
-    Sample run(const Call& call, std::chrono::milliseconds duration) {
-        const Order order{&call, duration};
-        check(static_cast<int>(::send(channel_.get(), &order, sizeof order, MSG_NOSIGNAL)),
-              "order a run");
-        Sample sample;
-        if (::recv(channel_.get(), &sample, sizeof sample, 0) != sizeof sample)
-            throw StationError("the process that calls has ended");
-        return sample;
-    }
-
-  private:
-    struct Order {
-        const Call* call;  // at the same address in both processes
-        std::chrono::milliseconds duration;
+// `what`: an index into kCalls.
+Worker::Act begin_calls() {
+    constexpr int kBetweenLooks = 1000;
+    auto ends = std::make_shared<std::pair<Fd, Fd>>(connect_through(listen_at(0)));
+    return [ends](std::uint32_t what) -> std::uint64_t {
+        for (int i = 0; i < kBetweenLooks; ++i)
+            kCalls[what].make(ends->first.get());
+        return kBetweenLooks;
     };
-
-    static void obey(int channel) {
-        constexpr int kBetweenLooks = 1000;
-        const auto [client, server] = connected();
-        Order order{};
-        while (::recv(channel, &order, sizeof order, 0) == sizeof order) {
-            Sample sample;
-            const std::chrono::nanoseconds begin = now();
-            do {
-                for (int i = 0; i < kBetweenLooks; ++i)
-                    order.call->make(client.get());
-                sample.count += kBetweenLooks;
-                sample.elapsed = now() - begin;
-            } while (sample.elapsed < order.duration);
-            sample.cpu = sample.elapsed;
-            check(static_cast<int>(::send(channel, &sample, sizeof sample, MSG_NOSIGNAL)),
-                  "answer");
-        }
-    }
-
-    Fd channel_;
-    pid_t pid_ = -1;
-};
+}
 
 // With the policy in force, which wants the witness, and without any.
 void compare(Session& session, test::Daemon& daemon, const std::string& policy, std::string name,
@@ -153,12 +90,13 @@ void compare(Session& session, test::Daemon& daemon, const std::string& policy, 
 void measure_calls(Session& session, test::Daemon& daemon, const std::string& policy,
                    const std::string& who, const test::TestCgroup& cgroup) {
     put_in_force(daemon, policy);  // before it connects
-    Caller caller(cgroup);
-    for (const Call& call : kCalls)
-        compare(session, daemon, policy, fmt::format("{}, {}", who, call.name), "calls", [&] {
-            static_cast<void>(caller.run(call, session.sample() / 10));
-            return caller.run(call, session.sample());
-        });
+    Worker caller(cgroup, "witness", begin_calls);
+    for (std::uint32_t what = 0; what < std::size(kCalls); ++what)
+        compare(session, daemon, policy, fmt::format("{}, {}", who, kCalls[what].name), "calls",
+                [&] {
+                    static_cast<void>(caller.run(what, session.sample() / 10));
+                    return caller.run(what, session.sample());
+                });
 }
 
 }  // namespace

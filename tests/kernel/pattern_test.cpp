@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "kernel_test.hpp"
+#include "sockaccel.h"
 
 namespace sockaccel::test {
 namespace {
@@ -20,6 +21,21 @@ class Pattern : public KernelTest {
             for (const auto look = Clock::now() + 20ms; Clock::now() < look;)
                 send_some(pair, write);
             read_all(pair);
+            if (seen())
+                return true;
+        }
+        return false;
+    }
+
+    // Requests of 64 KiB and small answers, with a pause after each, until `seen` says so.
+    template <typename Seen>
+    bool ask_until(TcpPair& pair, std::chrono::microseconds pause, std::chrono::seconds time,
+                   Seen seen) {
+        for (const auto end = Clock::now() + slowness() * time; Clock::now() < end;) {
+            for (int turn = 0; turn < 100; turn++) {
+                converse(pair, {.request = 64 << 10, .response = 1});
+                std::this_thread::sleep_for(pause);
+            }
             if (seen())
                 return true;
         }
@@ -72,6 +88,27 @@ TEST_F(Pattern, AStreamOfLargeWritesIsEnrolled) {
     const std::uint64_t before = look(pair).redirected_bytes();
     stream_until(pair, 128 << 10, 500ms, [] { return false; });
     EXPECT_GT(look(pair).redirected_bytes(), before);
+}
+
+TEST_F(Pattern, LargeRequestsThatAreSlowerThanTheyWereInTcpAreOut) {
+    start_daemon(usual_policy());
+    TcpPair pair = connect_pair(covered_route());
+    const auto is_enrolled = [&] { return is(pair, "enrolled", "none"); };
+    EXPECT_TRUE(ask_until(pair, 0us, 10s, is_enrolled)) << look(pair).text();
+    EXPECT_TRUE(ask_until(pair, 1ms, 30s, [&] { return is(pair, "paired", "cooling"); }))
+        << look(pair).text();
+    EXPECT_GT(look(pair).redirected_bytes(), 0U);
+}
+
+TEST_F(Pattern, LargeRequestsThatAreAsFastAsTheyWereInTcpStay) {
+    start_daemon(usual_policy());
+    TcpPair pair = connect_pair(covered_route());
+    const auto is_enrolled = [&] { return is(pair, "enrolled", "none"); };
+    EXPECT_TRUE(ask_until(pair, 1ms, 10s, is_enrolled)) << look(pair).text();
+    const std::size_t judged = SA_RATE_SAMPLES * SA_SAMPLE_MESSAGES;
+    for (std::size_t turn = 0; turn < 2 * judged; turn += 100)
+        EXPECT_FALSE(ask_until(pair, 0us, 0s, [] { return false; }));
+    EXPECT_TRUE(is_enrolled()) << look(pair).text();
 }
 
 // What a reader needs to be woken is switched off while its connection is in TCP, and comes back

@@ -271,6 +271,7 @@ const std::vector<Group>& groups() {
                                            {"pgbench", "PostgreSQL"},
                                            {"http", "nginx, and HTTP through a sidecar"},
                                            {"connects", "Connections with one request"},
+                                           {"kept", "Streams that are kept in TCP"},
                                            {"idle", "Idle connections"},
                                            {"witness", "The witness"},
                                            {"scale", "Scale"}};
