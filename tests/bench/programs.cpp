@@ -20,6 +20,7 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
+constexpr milliseconds kWarmUp{1000};
 constexpr seconds kEnrolPatience{8};  // with many connections it takes a while
 constexpr milliseconds kThaw{30};     // until the programs are at full speed again
 constexpr milliseconds kFreezePatience{5000};
@@ -182,9 +183,11 @@ class ProgramContest {
 
     void start(Way way) {
         auto runner = std::make_unique<Runner>(session_.rig(), program_, way);
-        runner->run(way == Way::accelerated ? milliseconds(1000) : milliseconds(300));
-        if (way == Way::accelerated)
+        runner->run(kWarmUp);
+        if (way == Way::accelerated) {
             await_enrolment(*runner);
+            runner->run(kWarmUp);  // the trial of what is put aside is over, but its trace is not
+        }
         runners_.push_back(std::move(runner));
     }
 
