@@ -24,7 +24,7 @@ constexpr double kLeastBytes = 1024 * 1024;  // a second
 // docs/ARCHITECTURE.md says how this was measured.
 constexpr const char* kGainOfExchange =
     "1.15 to 1.25 times as many round trips as over loopback TCP";
-constexpr const char* kGainOfBulk = "1.3 to 2.4 times the throughput of loopback TCP";
+constexpr const char* kGainOfBulk = "1.3 to 2.7 times the throughput of loopback TCP";
 
 bool has(const Words& words, std::string_view word) {
     return std::find(words.begin(), words.end(), word) != words.end();

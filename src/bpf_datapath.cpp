@@ -1170,13 +1170,15 @@ std::vector<std::string> BpfDatapath::foreign(const PathOfCgroup& path_of) {
         for (const std::uint32_t id : sock_ops_on(state_->root / path, BPF_F_QUERY_EFFECTIVE))
             if (others.contains(id) && placed.insert(id).second)
                 lines.push_back(title("sock_ops", id, others) + " on a cgroup above the root");
-    // Sockets may keep the stub of a daemon before this one, and the kernel its gate for a moment.
-    const auto is_of_predecessor = [this](std::string_view name) {
+    // Sockets may keep the stub of a daemon before this one, and the kernel its gate for a moment;
+    // so it may the self-test's program, whose name it cuts.
+    const auto is_ours = [this](std::string_view name) {
         return name == bpf_program__name(state_->skeleton->progs.sa_stub) ||
-               name == bpf_program__name(state_->skeleton->progs.sa_gate);
+               name == bpf_program__name(state_->skeleton->progs.sa_gate) ||
+               name == std::string_view("sa_probe_redirect").substr(0, BPF_OBJ_NAME_LEN - 1);
     };
     for (const auto& [id, program] : others)
-        if (program.type == BPF_PROG_TYPE_SK_MSG && !is_of_predecessor(program.name))
+        if (program.type == BPF_PROG_TYPE_SK_MSG && !is_ours(program.name))
             lines.push_back(title("sk_msg", id, others));
     return lines;
 }

@@ -187,6 +187,13 @@ TEST_F(Foreign, SockOpsAboveAnswersAsWithoutUsAndIsNamed) {
     EXPECT_EQ(sock_ops_programs_on(cgroup_), BpfIds{theirs.sock_ops_id()});
 }
 
+TEST_F(Foreign, WhatTheSelfTestHasLoadedIsNotNamed) {
+    start_daemon(usual_policy());
+    ASSERT_NE(daemon_->output().find("self-test of the kernel"), std::string::npos)
+        << daemon_->output();
+    EXPECT_EQ(daemon_->output().find("sa_probe"), std::string::npos) << daemon_->output();
+}
+
 TEST_F(Foreign, SockOpsBelowAnswersAsWithoutUs) {
     const Beginning with_nobody = beginning();
     Theirs theirs(3, 700);
