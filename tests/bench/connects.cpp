@@ -81,7 +81,8 @@ Worker::Act begin_connects() {
             listener = listen_at(task_of(what).port());
         // The server's end is closed first, so that it, and not the client's port, waits in
         // TIME_WAIT.
-        const auto [client, server] = connect_through(listener);
+        const std::pair<Fd, Fd> ends = connect_through(listener);
+        const auto& [client, server] = ends;
         send_whole(client, kMessage);
         receive_whole(server, kMessage);
         send_whole(server, kMessage);
