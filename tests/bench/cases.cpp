@@ -18,7 +18,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr std::size_t kKiB = 1024, kMiB = 1024 * kKiB;
-constexpr milliseconds kWarmUp{10};   // of each connection in turn
+constexpr milliseconds kWarmUp{10};  // of each connection in turn
+constexpr milliseconds kAfterTrial{
+    200};                             // what is put aside has been tried, and TCP shows it a while
 constexpr seconds kEnrolPatience{6};  // enrolment takes a second and a bit
 constexpr unsigned kCasts = 6;
 
@@ -105,13 +107,20 @@ class Cast {
         const auto deadline = std::chrono::steady_clock::now() + kEnrolPatience;
         Standing standing;
         do {
-            stop_if_interrupted();
-            for (std::size_t i = 0; i < cases_.size(); ++i)
-                static_cast<void>(station(Way::accelerated).run(i, cases_[i], kWarmUp));
+            run_each(kWarmUp);
             standing = session_.rig().standing([&](const Dict& connection) {
                 return std::ranges::find(ports_, client_port(connection)) != ports_.end();
             });
         } while (!standing.is_settled && std::chrono::steady_clock::now() < deadline);
+        if (standing.enrolled < 1)
+            run_each(kAfterTrial);
+    }
+
+    void run_each(milliseconds duration) {
+        for (std::size_t i = 0; i < cases_.size(); ++i) {
+            stop_if_interrupted();
+            static_cast<void>(station(Way::accelerated).run(i, cases_[i], duration));
+        }
     }
 
     [[nodiscard]] static std::uint16_t client_port(const Dict& connection) {
