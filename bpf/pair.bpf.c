@@ -466,8 +466,7 @@ static __always_inline bool is_left_alone(const struct sa_end *end)
 
 static __always_inline bool is_to_stay(const struct sa_end *end)
 {
-	return end->slot == SA_NO_SLOT &&
-	       (end->reason == SA_REASON_PROVING || !SA_MAY_JOIN_SOON(end->reason & 63));
+	return end->slot == SA_NO_SLOT && !SA_MAY_JOIN_SOON(end->reason & 63);
 }
 
 /*

@@ -167,8 +167,8 @@ enum sa_reason {
 #define SA_MAY_JOIN_SOON(reason)                                                                   \
 	((1ull << (reason)) &                                                                      \
 	 (1ull << SA_REASON_NONE | 1ull << SA_REASON_YOUNG | 1ull << SA_REASON_IDLE |              \
-	  1ull << SA_REASON_PROVING | 1ull << SA_REASON_OPENING | 1ull << SA_REASON_BUSY |         \
-	  1ull << SA_REASON_NOT_ACCEPTED | 1ull << SA_REASON_SILENT | 1ull << SA_REASON_STATE))
+	  1ull << SA_REASON_OPENING | 1ull << SA_REASON_BUSY | 1ull << SA_REASON_NOT_ACCEPTED |    \
+	  1ull << SA_REASON_SILENT | 1ull << SA_REASON_STATE))
 
 /* Both ends are covered, but it is not proven that they are of one connection. */
 #define SA_IS_UNPAIRED(reason) ((reason) == SA_REASON_UNPROVEN || (reason) == SA_REASON_AMBIGUOUS)
