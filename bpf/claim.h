@@ -94,7 +94,6 @@ static __always_inline void describe(struct sa_claim *claim, struct tcp_sock *tp
 	claim->sk = (__u64)tp;
 	claim->cgroup = BPF_CORE_READ(cgroup, kn, id);
 	claim->born_ns = bpf_ktime_get_ns();
-	claim->bytes_sent = BPF_CORE_READ(tp, bytes_sent);
 	claim->uid = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_uid.val);
 	claim->snd_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.snd_wscale);
 	claim->rcv_wscale = BPF_CORE_READ_BITFIELD_PROBED(tp, rx_opt.rcv_wscale);
@@ -242,6 +241,16 @@ static __always_inline void ask_for_expiry(void)
 		raise_work();
 }
 
+/* What it did before is not what it does. */
+static __always_inline void count_from_now(struct sa_half *half, __u32 role, __u64 address)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)address;
+
+	half->bytes_sent[role & 1] = BPF_CORE_READ(tp, bytes_sent);
+	half->segments_sent[role & 1] = BPF_CORE_READ(tp, data_segs_out);
+	half->looked_ns = bpf_ktime_get_ns();
+}
+
 /* Puts this end's claim into the table, and pairs it if the other end's is there. */
 static __always_inline void claim_as(const struct sa_end *end, const struct sa_key *key, __u32 role)
 {
@@ -274,6 +283,8 @@ static __always_inline void claim_as(const struct sa_end *end, const struct sa_k
 		return;
 	}
 	*own = end->claim;
+	if (end->matched)
+		count_from_now(half, mine, own->sk);
 	half->adopted |= end->adopted;
 	if (!peer->cookie) {
 		ask_for_expiry();

@@ -404,22 +404,27 @@ static __always_inline void note_meeting(struct verdict *v, __u32 reason)
  * A large message is copied as a whole before its reader sees any of it (tcp_bpf_sendmsg), where by
  * TCP he begins while the rest is copied. If that is the longer part of his work, as with a
  * pipeline of requests, TCP is faster. So large messages have to be as fast as they were in TCP
- * before.
+ * at its best.
  */
 static __always_inline bool is_slower_than_tcp(struct sa_end *end, const struct sa_pair *pair,
 					       __u64 now)
 {
-	__u64 since = end->sampled_ns, before = pair->tcp_rate[end->role & 1];
-	__u64 ms = (now - since) / SA_MS;
+	__u64 since = end->rated_ns, before = pair->tcp_rate[end->role & 1];
+	bool is_large = end->sample_bytes >= SA_SAMPLE_MESSAGES * SA_LARGE_WRITE;
 
-	end->sampled_ns = now;
-	if (!since || !before || end->gains + end->losses >= SA_RATE_SAMPLES ||
-	    end->sample_bytes < SA_SAMPLE_MESSAGES * SA_LARGE_WRITE)
+	if (before < SA_RATE_LEAST || end->gains + end->losses >= SA_RATE_SAMPLES)
 		return false;
-	if (end->sample_bytes >= before * ms)
-		end->gains++;
-	else
-		end->losses++;
+	end->rated_bytes += end->sample_bytes;
+	if (since && is_large && now - since < SA_RATE_NS)
+		return false;
+	if (since && is_large) {
+		if (end->rated_bytes >= before * ((now - since) / SA_MS))
+			end->gains++;
+		else
+			end->losses++;
+	}
+	end->rated_ns = now;
+	end->rated_bytes = 0;
 	return end->losses > SA_RATE_SAMPLES - SA_RATE_GAINS;
 }
 

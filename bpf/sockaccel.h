@@ -30,7 +30,7 @@
  *   "map.programs"  a PROG_ARRAY. Without its element 0 all is TCP.
  *   "link.*"        the links to cgroups, whose programs wake readers until no pair remains.
  */
-#define SA_ABI 8
+#define SA_ABI 9
 
 #define SA_MAX_RULES	    64	  /* one bit each in a rule mask */
 #define SA_MAX_CGROUPS	    65536 /* cgroups that rules select */
@@ -59,8 +59,10 @@
 #define SA_WAIT_MAX_SHIFT  10	     /* after so many waits in vain, one in 2^10 messages */
 #define SA_PATTERN_LOOKS   3	     /* at a pair that has entered at connect and does not gain */
 #define SA_SAMPLE_MESSAGES 256	     /* messages after which the gate judges a pair's pattern */
+#define SA_RATE_LEAST	   (1 << 18) /* bytes a millisecond; copying takes a twentieth of it */
+#define SA_RATE_LOOKS	   3	     /* the best of so many is what TCP does */
 #define SA_RATE_SAMPLES	   16	     /* of so many samples of large messages ... */
-#define SA_RATE_GAINS	   4	     /* ... so many have to be as fast as TCP was */
+#define SA_RATE_GAINS	   8	     /* ... so many have to be as fast as TCP was */
 #define SA_TALK_SEGMENTS   8	     /* with data, both ways: from then on an end is known */
 
 #define SA_MS		       1000000ull
@@ -77,6 +79,7 @@
 #define SA_STUCK_NS	       (1 * SA_SEC) /* ... or this, if it is a stream that does not get out of TCP */
 #define SA_MOMENT_NS	       50000ull /* the steward waits for the end of a system call so long, */
 #define SA_MOMENTS_NS	       (2 * SA_MS)   /* and so long in a pass, at most */
+#define SA_RATE_NS	       (50 * SA_MS) /* a sample is as long at least */
 #define SA_COOL_DOWN_NS	       (60 * SA_SEC) /* after an eviction; doubles each time */
 #define SA_COOL_DOWN_MAX_SHIFT 6
 #define SA_VAIN_NS	       (10 * SA_SEC) /* where a trial was in vain, no other one for so long */
@@ -97,6 +100,8 @@
 	X(IDLE, "idle", "no traffic since the last look that would tell its pattern")              \
 	X(PATTERN, "pattern",                                                                      \
 	  "one-way traffic in small writes: redirect would be slower than TCP")                    \
+	X(MEASURING, "measuring",                                                                  \
+	  "what TCP makes of its fast traffic is measured, to compare with")                    \
 	X(PROVING, "proving", "the rule's prove time for this cgroup and port is not over")        \
 	X(OPENING, "opening", "both ends are enrolled, the gate opens within a second")            \
 	X(BLOCKING, "blocking", "an end is not O_NONBLOCK")                                        \
@@ -167,6 +172,7 @@ enum sa_reason {
 #define SA_MAY_JOIN_SOON(reason)                                                                   \
 	((1ull << (reason)) &                                                                      \
 	 (1ull << SA_REASON_NONE | 1ull << SA_REASON_YOUNG | 1ull << SA_REASON_IDLE |              \
+	  1ull << SA_REASON_MEASURING |                                                            \
 	  1ull << SA_REASON_OPENING | 1ull << SA_REASON_BUSY | 1ull << SA_REASON_NOT_ACCEPTED |    \
 	  1ull << SA_REASON_SILENT | 1ull << SA_REASON_STATE))
 
@@ -298,7 +304,6 @@ struct sa_claim {
 	__u64 sk;     /* struct sock *; never trusted without the cookie */
 	__u64 cookie; /* 0: not claimed */
 	__u64 born_ns;
-	__u64 bytes_sent; /* until then */
 	__u64 cgroup;	  /* id of the socket's */
 	struct sa_match match;
 	struct sa_tuple tuple;
@@ -327,6 +332,7 @@ struct sa_half {
 	__u64 bytes_sent[2]; /* at the last look, by role */
 	__u32 segments_sent[2];
 	__u32 tcp_rate[2]; /* as in sa_pair */
+	__u32 rate_looks;
 };
 
 /* Whose program, or the look for open connections, comes first fills the end in. */
@@ -367,8 +373,9 @@ struct sa_end {
 	__u32 sample_messages, sample_bytes; /* since the pattern was last judged */
 	__u32 sample_tcp, sample_peer_messages;
 	__u32 samples;	     /* judged since it was enrolled */
-	__u32 gains, losses; /* samples that were as fast as TCP was, and not */
-	__u64 sampled_ns;    /* when the last one ended; 0: there was none */
+	__u32 gains, losses; /* of samples of its rate: they were as fast as TCP was, or not */
+	__u64 rated_ns;	     /* since when it is sampled; 0: not yet */
+	__u64 rated_bytes;
 	/* Sent since it went in, while the gate is shut; and received by TCP, in segments. */
 	__u32 trial_messages, trial_bytes, trial_segments_in;
 	/* Messages until the gate waits for the reader again; how often that was in vain, lately.
@@ -450,7 +457,7 @@ struct sa_pair {
 	struct sa_tuple client; /* as the client sees the connection */
 	__u64 netns;		/* of the end that joined last */
 	__u64 tracked_ns;  /* a message was left to TCP for conntrack's sake; 0: none on the way */
-	__u32 tcp_rate[2]; /* bytes a millisecond, that a role sent before; 0: unknown */
+	__u32 tcp_rate[2]; /* bytes a millisecond, that a role sent at best; 0: unknown */
 	struct sa_side side[2]; /* by enum sa_role */
 };
 

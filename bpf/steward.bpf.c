@@ -234,19 +234,27 @@ static __always_inline void note_vain(const struct sa_half *half, __u64 now)
 	}
 }
 
-/* What TCP makes of it, since the last look or since the claim: for the gate to compare with. */
-static __always_inline void note_rate(struct sa_half *half, __u32 role, __u64 bytes, __u64 now)
+/*
+ * What TCP makes of it, for the gate to compare with: the best of some looks, as TCP's own speed
+ * differs by a third from one tenth of a second to the next. The first look is at how it began. Who
+ * sends less than SA_RATE_LEAST spends too little time on copying to lose by it; who has entered at
+ * connect has never had TCP by itself. False: there are looks to come.
+ */
+static __always_inline bool is_rate_known(struct sa_half *half, const __u64 sent[2], __u64 now)
 {
-	const struct sa_claim *claim = &half->claim[role];
-	__u64 since = half->looked_ns, before = half->bytes_sent[role];
-	__u64 ms;
+	__u64 since = half->looked_ns ?: half->claim[SA_CLIENT].born_ns;
+	__u64 ms = (now - since) / SA_MS ?: 1;
+	bool is_begin = !half->rate_looks;
 
-	if (!since) {
-		since = claim->born_ns;
-		before = claim->bytes_sent;
-	}
-	ms = (now - since) / SA_MS;
-	half->tcp_rate[role] = ms ? (bytes - before) / ms : 0;
+	if (half->slot != SA_NO_SLOT || half->rate_looks > SA_RATE_LOOKS)
+		return true;
+	if (is_begin && sent[0] / ms < SA_RATE_LEAST && sent[1] / ms < SA_RATE_LEAST)
+		return true;
+	for (int role = 0; role < 2 && !is_begin; role++)
+		if (sent[role] / ms > half->tcp_rate[role])
+			half->tcp_rate[role] = sent[role] / ms;
+	half->rate_looks++;
+	return half->rate_looks > SA_RATE_LOOKS;
 }
 
 /*
@@ -263,12 +271,13 @@ static __always_inline __u32 pattern(struct sa_half *half)
 	__u64 bytes[2] = {BPF_CORE_READ(client, bytes_sent), BPF_CORE_READ(server, bytes_sent)};
 	__u32 segments[2] = {BPF_CORE_READ(client, data_segs_out),
 			     BPF_CORE_READ(server, data_segs_out)};
-	__u64 sent = bytes[0] - half->bytes_sent[0] + bytes[1] - half->bytes_sent[1];
+	__u64 sent[2] = {bytes[0] - half->bytes_sent[0], bytes[1] - half->bytes_sent[1]};
 	__u32 by_client = segments[0] - half->segments_sent[0];
 	__u32 by_server = segments[1] - half->segments_sent[1];
 	__u32 more = by_client > by_server ? by_client : by_server;
 	__u32 less = by_client > by_server ? by_server : by_client;
 	__u64 now = bpf_ktime_get_ns();
+	bool is_two_way = (__u64)less * 16 >= more, is_known;
 
 	bool is_silent =
 		!is_unheard(half) && ((!by_client && !can_be_woken(half->claim[SA_CLIENT].sk)) ||
@@ -276,8 +285,7 @@ static __always_inline __u32 pattern(struct sa_half *half)
 
 	if (!more)
 		return SA_REASON_IDLE;
-	note_rate(half, SA_CLIENT, bytes[0], now);
-	note_rate(half, SA_SERVER, bytes[1], now);
+	is_known = !is_two_way || is_silent || is_rate_known(half, sent, now);
 	half->looked_ns = now;
 	half->bytes_sent[0] = bytes[0];
 	half->bytes_sent[1] = bytes[1];
@@ -285,9 +293,9 @@ static __always_inline __u32 pattern(struct sa_half *half)
 	half->segments_sent[1] = segments[1];
 	if (is_silent)
 		return SA_REASON_SILENT;
-	if ((__u64)less * 16 >= more)
-		return SA_REASON_NONE;
-	if (sent < (__u64)more * SA_LARGE_WRITE && sent < 4 << 20)
+	if (is_two_way)
+		return is_known ? SA_REASON_NONE : SA_REASON_MEASURING;
+	if (sent[0] + sent[1] < (__u64)more * SA_LARGE_WRITE && sent[0] + sent[1] < 4 << 20)
 		return SA_REASON_PATTERN;
 	return is_vain(half) ? SA_REASON_PATTERN : SA_REASON_NONE;
 }
@@ -473,7 +481,8 @@ static __always_inline void put_aside(struct sa_half *half, __u32 reason, __u64 
 	__u64 backoff = half->backoff_ns * 2;
 	bool unheard = is_unheard(half); /* nobody would say that there is traffic */
 
-	if (backoff < SA_PASS_INTERVAL_NS || (reason == SA_REASON_IDLE && !unheard))
+	if (backoff < SA_PASS_INTERVAL_NS || reason == SA_REASON_MEASURING ||
+	    (reason == SA_REASON_IDLE && !unheard))
 		backoff = SA_PASS_INTERVAL_NS;
 	if (backoff > SA_LOOK_BACKOFF_MAX_NS || reason == SA_REASON_COOLING)
 		backoff = SA_LOOK_BACKOFF_MAX_NS;
@@ -643,7 +652,7 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 	end->sample_messages = end->sample_bytes = end->sample_tcp = end->sample_peer_messages = 0;
 	end->samples = end->trial_messages = end->trial_bytes = 0;
 	end->gains = end->losses = 0;
-	end->sampled_ns = 0;
+	end->rated_ns = end->rated_bytes = 0;
 	end->losing_since_ns = 0;
 	end->half_done = 1;
 	if (pair->inserted && pair->netns != end->netns)
@@ -740,7 +749,6 @@ static __always_inline void find_role(struct sock *sk, struct sa_end *end)
 	struct sa_key as_client = end->key, as_server;
 	struct sa_half *half = bpf_map_lookup_elem(&halves, &as_client);
 	__u64 cookie = end->claim.cookie;
-	struct tcp_sock *client, *server;
 
 	other_reading(&as_server, &as_client);
 	if (half && half->matched && half->claim[SA_CLIENT].cookie == cookie) {
@@ -755,13 +763,8 @@ static __always_inline void find_role(struct sock *sk, struct sa_end *end)
 		find_rules(&end->claim, cgroup_of(sk), SA_SERVER);
 	}
 	end->is_role_open = 0;
-	client = (struct tcp_sock *)half->claim[SA_CLIENT].sk;
-	server = (struct tcp_sock *)half->claim[SA_SERVER].sk;
-	/* What they did before is not what they do. */
-	half->bytes_sent[SA_CLIENT] = BPF_CORE_READ(client, bytes_sent);
-	half->bytes_sent[SA_SERVER] = BPF_CORE_READ(server, bytes_sent);
-	half->segments_sent[SA_CLIENT] = BPF_CORE_READ(client, data_segs_out);
-	half->segments_sent[SA_SERVER] = BPF_CORE_READ(server, data_segs_out);
+	count_from_now(half, SA_CLIENT, half->claim[SA_CLIENT].sk);
+	count_from_now(half, SA_SERVER, half->claim[SA_SERVER].sk);
 }
 
 /* Its other end is not covered, or not here: forgotten, now or by a later pass. */

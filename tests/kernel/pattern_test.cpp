@@ -27,13 +27,28 @@ class Pattern : public KernelTest {
         return false;
     }
 
-    // Requests of 64 KiB and small answers, with a pause after each, until `seen` says so.
+    // One way, a small write each millisecond.
     template <typename Seen>
-    bool ask_until(TcpPair& pair, std::chrono::microseconds pause, std::chrono::seconds time,
+    bool trickle_until(TcpPair& pair, std::chrono::milliseconds time, Seen seen) {
+        for (const auto end = Clock::now() + slowness() * time; Clock::now() < end;) {
+            for (int write = 0; write < 20; write++) {
+                pair.client.send(1024);
+                std::this_thread::sleep_for(1ms);
+                pair.server.receive(1 << 20);
+            }
+            if (seen())
+                return true;
+        }
+        return false;
+    }
+
+    // Requests of 256 KiB and small answers, with a pause after each, until `seen` says so.
+    template <typename Seen>
+    bool ask_until(TcpPair& pair, std::chrono::microseconds pause, std::chrono::milliseconds time,
                    Seen seen) {
         for (const auto end = Clock::now() + slowness() * time; Clock::now() < end;) {
             for (int turn = 0; turn < 100; turn++) {
-                converse(pair, {.request = 64 << 10, .response = 1});
+                converse(pair, {.request = 256 << 10, .response = 1});
                 std::this_thread::sleep_for(pause);
             }
             if (seen())
@@ -100,15 +115,48 @@ TEST_F(Pattern, LargeRequestsThatAreSlowerThanTheyWereInTcpAreOut) {
     EXPECT_GT(look(pair).redirected_bytes(), 0U);
 }
 
+TEST_F(Pattern, LargeRequestsAreComparedWithTcpAtItsBest) {
+    start_daemon(usual_policy());
+    TcpPair pair = connect_pair(covered_route());
+    ask_until(pair, 600us, 110ms / slowness(), [] { return false; });  // until the first look
+    const auto is_enrolled = [&] { return is(pair, "enrolled", "none"); };
+    EXPECT_TRUE(ask_until(pair, 0us, 10s, is_enrolled)) << look(pair).text();
+    EXPECT_TRUE(ask_until(pair, 300us, 30s, [&] { return is(pair, "paired", "cooling"); }))
+        << look(pair).text();
+}
+
 TEST_F(Pattern, LargeRequestsThatAreAsFastAsTheyWereInTcpStay) {
     start_daemon(usual_policy());
     TcpPair pair = connect_pair(covered_route());
     const auto is_enrolled = [&] { return is(pair, "enrolled", "none"); };
-    EXPECT_TRUE(ask_until(pair, 1ms, 10s, is_enrolled)) << look(pair).text();
-    const std::size_t judged = SA_RATE_SAMPLES * SA_SAMPLE_MESSAGES;
-    for (std::size_t turn = 0; turn < 2 * judged; turn += 100)
-        EXPECT_FALSE(ask_until(pair, 0us, 0s, [] { return false; }));
+    EXPECT_TRUE(ask_until(pair, 100us, 10s, is_enrolled)) << look(pair).text();
+    ask_until(pair, 0us, 3s, [] { return false; });
     EXPECT_TRUE(is_enrolled()) << look(pair).text();
+}
+
+TEST_F(Pattern, LargeRequestsThatAreRareHaveNothingToLose) {
+    start_daemon(usual_policy());
+    TcpPair pair = connect_pair(covered_route());
+    const auto is_enrolled = [&] { return is(pair, "enrolled", "none"); };
+    EXPECT_TRUE(ask_until(pair, 1200us, 10s, is_enrolled)) << look(pair).text();
+    ask_until(pair, 2400us, 8s, [] { return false; });
+    EXPECT_TRUE(is_enrolled()) << look(pair).text();
+}
+
+TEST_F(Pattern, WhatAConnectionDidBeforeItLeftIsNotItsPattern) {
+    start_daemon(usual_policy());
+    TcpPair pair = connect_pair(covered_route());
+    for (int turn = 0; turn < 2000; turn++)
+        converse(pair, {});
+    warm_up(pair);
+    daemon_->manager().Pause("test");
+    EXPECT_TRUE(trickle_until(pair, 10s, [&] { return is(pair, "paired", "paused"); }))
+        << look(pair).text();
+    trickle_until(pair, 1s, [] { return false; });
+    daemon_->manager().Resume("test");
+    EXPECT_TRUE(trickle_until(pair, 10s, [&] { return is(pair, "paired", "pattern"); }))
+        << look(pair).text();
+    EXPECT_EQ(counters().at("enrolled"), 1U);
 }
 
 // What a reader needs to be woken is switched off while its connection is in TCP, and comes back
