@@ -277,7 +277,7 @@ static __always_inline __u32 pattern(struct sa_half *half)
 	__u32 more = by_client > by_server ? by_client : by_server;
 	__u32 less = by_client > by_server ? by_server : by_client;
 	__u64 now = bpf_ktime_get_ns();
-	bool is_two_way = (__u64)less * 16 >= more, is_known;
+	bool is_known;
 
 	bool is_silent =
 		!is_unheard(half) && ((!by_client && !can_be_woken(half->claim[SA_CLIENT].sk)) ||
@@ -285,7 +285,8 @@ static __always_inline __u32 pattern(struct sa_half *half)
 
 	if (!more)
 		return SA_REASON_IDLE;
-	is_known = !is_two_way || is_silent || is_rate_known(half, sent, now);
+	/* A stream has nobody to wait for. */
+	is_known = !less || is_silent || is_rate_known(half, sent, now);
 	half->looked_ns = now;
 	half->bytes_sent[0] = bytes[0];
 	half->bytes_sent[1] = bytes[1];
@@ -293,11 +294,14 @@ static __always_inline __u32 pattern(struct sa_half *half)
 	half->segments_sent[1] = segments[1];
 	if (is_silent)
 		return SA_REASON_SILENT;
-	if (is_two_way)
-		return is_known ? SA_REASON_NONE : SA_REASON_MEASURING;
-	if (sent[0] + sent[1] < (__u64)more * SA_LARGE_WRITE && sent[0] + sent[1] < 4 << 20)
-		return SA_REASON_PATTERN;
-	return is_vain(half) ? SA_REASON_PATTERN : SA_REASON_NONE;
+	if ((__u64)less * 16 < more) {
+		if (sent[0] + sent[1] < (__u64)more * SA_LARGE_WRITE &&
+		    sent[0] + sent[1] < 4 << 20)
+			return SA_REASON_PATTERN;
+		if (is_vain(half))
+			return SA_REASON_PATTERN;
+	}
+	return is_known ? SA_REASON_NONE : SA_REASON_MEASURING;
 }
 
 /* (rule, cgroup, port) has to be watched for the rule's prove time first, at both ends. */

@@ -42,13 +42,13 @@ class Pattern : public KernelTest {
         return false;
     }
 
-    // Requests of 256 KiB and small answers, with a pause after each, until `seen` says so.
+    // Large requests and small answers, with a pause after each, until `seen` says so.
     template <typename Seen>
     bool ask_until(TcpPair& pair, std::chrono::microseconds pause, std::chrono::milliseconds time,
                    Seen seen) {
         for (const auto end = Clock::now() + slowness() * time; Clock::now() < end;) {
             for (int turn = 0; turn < 100; turn++) {
-                converse(pair, {.request = 256 << 10, .response = 1});
+                converse(pair, {.request = request_, .response = 1});
                 std::this_thread::sleep_for(pause);
             }
             if (seen())
@@ -62,6 +62,8 @@ class Pattern : public KernelTest {
         const auto seen = find(pair);
         return seen && seen->state == state && seen->reason == reason;
     }
+
+    std::size_t request_ = 256 << 10;
 
   private:
     static void send_some(TcpPair& pair, std::size_t write) {
@@ -111,6 +113,18 @@ TEST_F(Pattern, LargeRequestsThatAreSlowerThanTheyWereInTcpAreOut) {
     const auto is_enrolled = [&] { return is(pair, "enrolled", "none"); };
     EXPECT_TRUE(ask_until(pair, 0us, 10s, is_enrolled)) << look(pair).text();
     EXPECT_TRUE(ask_until(pair, 1ms, 30s, [&] { return is(pair, "paired", "cooling"); }))
+        << look(pair).text();
+    EXPECT_GT(look(pair).redirected_bytes(), 0U);
+}
+
+// By their segments alone they would be a stream.
+TEST_F(Pattern, VeryLargeRequestsThatAreSlowerThanTheyWereInTcpAreOut) {
+    request_ = 1 << 20;
+    start_daemon(usual_policy());
+    TcpPair pair = connect_pair(covered_route());
+    const auto is_enrolled = [&] { return is(pair, "enrolled", "none"); };
+    EXPECT_TRUE(ask_until(pair, 0us, 10s, is_enrolled)) << look(pair).text();
+    EXPECT_TRUE(ask_until(pair, 2ms, 30s, [&] { return is(pair, "paired", "cooling"); }))
         << look(pair).text();
     EXPECT_GT(look(pair).redirected_bytes(), 0U);
 }
