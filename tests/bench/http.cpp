@@ -70,14 +70,14 @@ backend files
     return sidecar;
 }
 
-Load start_http(const Site& site, std::size_t bytes, bool has_sidecar) {
+Load start_http(const Site& site, std::size_t bytes, int connections, bool has_sidecar) {
     Load load;
     load.processes.push_back(start_nginx(site, bytes));
     if (has_sidecar)
         load.processes.push_back(start_sidecar(site));
-    load.processes.push_back(start(
-        site.place.command({"wrk", "--threads", "1", "--connections", "16", "--duration", "24h",
-                            fmt::format("http://127.0.0.1:{}/file", has_sidecar ? 80 : kFiles)})));
+    load.processes.push_back(start(site.place.command(
+        {"wrk", "--threads", "1", fmt::format("--connections={}", connections), "--duration", "24h",
+         fmt::format("http://127.0.0.1:{}/file", has_sidecar ? 80 : kFiles)})));
     load.progress = [client = load.processes.back()->pid()] { return bytes_read_by(client); };
     return load;
 }
@@ -87,22 +87,23 @@ Load start_http(const Site& site, std::size_t bytes, bool has_sidecar) {
 void measure_http(Session& session) {
     if (!has_programs(session, "http", {"nginx", "wrk", "haproxy", "nft"}))
         return;
+    const auto measure = [&](const std::string& name, std::size_t bytes, int connections,
+                             bool has_sidecar) {
+        Program program{"http", name, "bytes", {Way::plain, Way::accelerated, Way::tutorial}, {}};
+        program.start = [=](const Site& site) {
+            return start_http(site, bytes, connections, has_sidecar);
+        };
+        measure_program(session, program);
+    };
     for (const bool has_sidecar : {false, true})
         for (const Size size :
-             {Size{"1KiB", 1024}, Size{"64KiB", 64 << 10U}, Size{"1MiB", 1 << 20U}}) {
-            if (session.is_quick() && size.bytes != 64 << 10U)
-                continue;
-            Program program{
-                "http",
-                fmt::format("{}, {}", has_sidecar ? "nginx behind HAProxy" : "nginx", size.name),
-                "bytes",
-                {Way::plain, Way::accelerated, Way::tutorial},
-                {}};
-            program.start = [=](const Site& site) {
-                return start_http(site, size.bytes, has_sidecar);
-            };
-            measure_program(session, program);
-        }
+             {Size{"1KiB", 1024}, Size{"64KiB", 64 << 10U}, Size{"1MiB", 1 << 20U}})
+            if (!session.is_quick() || size.bytes == 64 << 10U)
+                measure(fmt::format("{}, {}", has_sidecar ? "nginx behind HAProxy" : "nginx",
+                                    size.name),
+                        size.bytes, 16, has_sidecar);
+    if (!session.is_quick())
+        measure("nginx, 1MiB, one connection", 1 << 20U, 1, false);
 }
 
 }  // namespace sockaccel::bench

@@ -76,6 +76,7 @@ void measure_redis(Session& session) {
             for (const int pipeline : {1, 16})
                 runs.push_back({"set", connections, pipeline, bytes});
     runs.push_back({"get", 50, 1, 16000});
+    runs.push_back({"set", 1, 64, 16000});
     if (session.is_quick())
         runs = {runs[6]};
     for (const RedisRun& run : runs) {
