@@ -79,7 +79,7 @@
 #define SA_STUCK_NS	       (1 * SA_SEC) /* ... or this, if it is a stream that does not get out of TCP */
 #define SA_MOMENT_NS	       50000ull /* the steward waits for the end of a system call so long, */
 #define SA_MOMENTS_NS	       (2 * SA_MS)   /* and so long in a pass, at most */
-#define SA_RATE_NS	       (50 * SA_MS) /* a sample is as long at least */
+#define SA_RATE_NS	       (50 * SA_MS)  /* a sample is as long at least */
 #define SA_COOL_DOWN_NS	       (60 * SA_SEC) /* after an eviction; doubles each time */
 #define SA_COOL_DOWN_MAX_SHIFT 6
 #define SA_VAIN_NS	       (10 * SA_SEC) /* where a trial was in vain, no other one for so long */
@@ -101,7 +101,7 @@
 	X(PATTERN, "pattern",                                                                      \
 	  "one-way traffic in small writes: redirect would be slower than TCP")                    \
 	X(MEASURING, "measuring",                                                                  \
-	  "what TCP makes of its fast traffic is measured, to compare with")                    \
+	  "what TCP makes of its fast traffic is measured, to compare with")                       \
 	X(PROVING, "proving", "the rule's prove time for this cgroup and port is not over")        \
 	X(OPENING, "opening", "both ends are enrolled, the gate opens within a second")            \
 	X(BLOCKING, "blocking", "an end is not O_NONBLOCK")                                        \
@@ -172,9 +172,8 @@ enum sa_reason {
 #define SA_MAY_JOIN_SOON(reason)                                                                   \
 	((1ull << (reason)) &                                                                      \
 	 (1ull << SA_REASON_NONE | 1ull << SA_REASON_YOUNG | 1ull << SA_REASON_IDLE |              \
-	  1ull << SA_REASON_MEASURING |                                                            \
-	  1ull << SA_REASON_OPENING | 1ull << SA_REASON_BUSY | 1ull << SA_REASON_NOT_ACCEPTED |    \
-	  1ull << SA_REASON_SILENT | 1ull << SA_REASON_STATE))
+	  1ull << SA_REASON_MEASURING | 1ull << SA_REASON_OPENING | 1ull << SA_REASON_BUSY |       \
+	  1ull << SA_REASON_NOT_ACCEPTED | 1ull << SA_REASON_SILENT | 1ull << SA_REASON_STATE))
 
 /* Both ends are covered, but it is not proven that they are of one connection. */
 #define SA_IS_UNPAIRED(reason) ((reason) == SA_REASON_UNPROVEN || (reason) == SA_REASON_AMBIGUOUS)
@@ -304,7 +303,7 @@ struct sa_claim {
 	__u64 sk;     /* struct sock *; never trusted without the cookie */
 	__u64 cookie; /* 0: not claimed */
 	__u64 born_ns;
-	__u64 cgroup;	  /* id of the socket's */
+	__u64 cgroup; /* id of the socket's */
 	struct sa_match match;
 	struct sa_tuple tuple;
 	__u8 snd_wscale, rcv_wscale, sack_ok, tstamp_ok; /* negotiated TCP options */

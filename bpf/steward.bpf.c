@@ -295,8 +295,7 @@ static __always_inline __u32 pattern(struct sa_half *half)
 	if (is_silent)
 		return SA_REASON_SILENT;
 	if ((__u64)less * 16 < more) {
-		if (sent[0] + sent[1] < (__u64)more * SA_LARGE_WRITE &&
-		    sent[0] + sent[1] < 4 << 20)
+		if (sent[0] + sent[1] < (__u64)more * SA_LARGE_WRITE && sent[0] + sent[1] < 4 << 20)
 			return SA_REASON_PATTERN;
 		if (is_vain(half))
 			return SA_REASON_PATTERN;
