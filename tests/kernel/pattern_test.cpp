@@ -130,12 +130,13 @@ TEST_F(Pattern, VeryLargeRequestsThatAreSlowerThanTheyWereInTcpAreOut) {
 }
 
 TEST_F(Pattern, LargeRequestsAreComparedWithTcpAtItsBest) {
+    request_ = 1 << 20;
     start_daemon(usual_policy());
     TcpPair pair = connect_pair(covered_route());
-    ask_until(pair, 600us, 110ms / slowness(), [] { return false; });  // until the first look
+    ask_until(pair, 1600us, 110ms / slowness(), [] { return false; });  // until the first look
     const auto is_enrolled = [&] { return is(pair, "enrolled", "none"); };
     EXPECT_TRUE(ask_until(pair, 0us, 10s, is_enrolled)) << look(pair).text();
-    EXPECT_TRUE(ask_until(pair, 300us, 30s, [&] { return is(pair, "paired", "cooling"); }))
+    EXPECT_TRUE(ask_until(pair, 1ms, 30s, [&] { return is(pair, "paired", "cooling"); }))
         << look(pair).text();
 }
 
