@@ -276,6 +276,7 @@ static __always_inline __u32 pattern(struct sa_half *half)
 	__u32 by_server = segments[1] - half->segments_sent[1];
 	__u32 more = by_client > by_server ? by_client : by_server;
 	__u32 less = by_client > by_server ? by_server : by_client;
+	__u64 both = sent[0] + sent[1];
 	__u64 now = bpf_ktime_get_ns();
 	bool is_known;
 
@@ -294,12 +295,9 @@ static __always_inline __u32 pattern(struct sa_half *half)
 	half->segments_sent[1] = segments[1];
 	if (is_silent)
 		return SA_REASON_SILENT;
-	if ((__u64)less * 16 < more) {
-		if (sent[0] + sent[1] < (__u64)more * SA_LARGE_WRITE && sent[0] + sent[1] < 4 << 20)
-			return SA_REASON_PATTERN;
-		if (is_vain(half))
-			return SA_REASON_PATTERN;
-	}
+	if ((__u64)less * 16 < more &&
+	    ((both < (__u64)more * SA_LARGE_WRITE && both < 4 << 20) || is_vain(half)))
+		return SA_REASON_PATTERN;
 	return is_known ? SA_REASON_NONE : SA_REASON_MEASURING;
 }
 
