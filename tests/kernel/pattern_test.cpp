@@ -63,6 +63,16 @@ class Pattern : public KernelTest {
         return seen && seen->state == state && seen->reason == reason;
     }
 
+    void ask_until_enrolled(TcpPair& pair, std::chrono::microseconds pause) {
+        EXPECT_TRUE(ask_until(pair, pause, 10s, [&] { return is(pair, "enrolled", "none"); }))
+            << look(pair).text();
+    }
+
+    void ask_until_out(TcpPair& pair, std::chrono::microseconds pause) {
+        EXPECT_TRUE(ask_until(pair, pause, 30s, [&] { return is(pair, "paired", "cooling"); }))
+            << look(pair).text();
+    }
+
     std::size_t request_ = 256 << 10;
 
   private:
@@ -110,10 +120,8 @@ TEST_F(Pattern, AStreamOfLargeWritesIsEnrolled) {
 TEST_F(Pattern, LargeRequestsThatAreSlowerThanTheyWereInTcpAreOut) {
     start_daemon(usual_policy());
     TcpPair pair = connect_pair(covered_route());
-    const auto is_enrolled = [&] { return is(pair, "enrolled", "none"); };
-    EXPECT_TRUE(ask_until(pair, 0us, 10s, is_enrolled)) << look(pair).text();
-    EXPECT_TRUE(ask_until(pair, 1ms, 30s, [&] { return is(pair, "paired", "cooling"); }))
-        << look(pair).text();
+    ask_until_enrolled(pair, 0us);
+    ask_until_out(pair, 1ms);
     EXPECT_GT(look(pair).redirected_bytes(), 0U);
 }
 
@@ -122,10 +130,8 @@ TEST_F(Pattern, VeryLargeRequestsThatAreSlowerThanTheyWereInTcpAreOut) {
     request_ = 1 << 20;
     start_daemon(usual_policy());
     TcpPair pair = connect_pair(covered_route());
-    const auto is_enrolled = [&] { return is(pair, "enrolled", "none"); };
-    EXPECT_TRUE(ask_until(pair, 0us, 10s, is_enrolled)) << look(pair).text();
-    EXPECT_TRUE(ask_until(pair, 2ms, 30s, [&] { return is(pair, "paired", "cooling"); }))
-        << look(pair).text();
+    ask_until_enrolled(pair, 0us);
+    ask_until_out(pair, 2ms);
     EXPECT_GT(look(pair).redirected_bytes(), 0U);
 }
 
@@ -134,28 +140,24 @@ TEST_F(Pattern, LargeRequestsAreComparedWithTcpAtItsBest) {
     start_daemon(usual_policy());
     TcpPair pair = connect_pair(covered_route());
     ask_until(pair, 1600us, 110ms / slowness(), [] { return false; });  // until the first look
-    const auto is_enrolled = [&] { return is(pair, "enrolled", "none"); };
-    EXPECT_TRUE(ask_until(pair, 0us, 10s, is_enrolled)) << look(pair).text();
-    EXPECT_TRUE(ask_until(pair, 1ms, 30s, [&] { return is(pair, "paired", "cooling"); }))
-        << look(pair).text();
+    ask_until_enrolled(pair, 0us);
+    ask_until_out(pair, 1ms);
 }
 
 TEST_F(Pattern, LargeRequestsThatAreAsFastAsTheyWereInTcpStay) {
     start_daemon(usual_policy());
     TcpPair pair = connect_pair(covered_route());
-    const auto is_enrolled = [&] { return is(pair, "enrolled", "none"); };
-    EXPECT_TRUE(ask_until(pair, 100us, 10s, is_enrolled)) << look(pair).text();
+    ask_until_enrolled(pair, 100us);
     ask_until(pair, 0us, 3s, [] { return false; });
-    EXPECT_TRUE(is_enrolled()) << look(pair).text();
+    EXPECT_TRUE(is(pair, "enrolled", "none")) << look(pair).text();
 }
 
 TEST_F(Pattern, LargeRequestsThatAreRareHaveNothingToLose) {
     start_daemon(usual_policy());
     TcpPair pair = connect_pair(covered_route());
-    const auto is_enrolled = [&] { return is(pair, "enrolled", "none"); };
-    EXPECT_TRUE(ask_until(pair, 1200us, 10s, is_enrolled)) << look(pair).text();
+    ask_until_enrolled(pair, 1200us);
     ask_until(pair, 2400us, 8s, [] { return false; });
-    EXPECT_TRUE(is_enrolled()) << look(pair).text();
+    EXPECT_TRUE(is(pair, "enrolled", "none")) << look(pair).text();
 }
 
 TEST_F(Pattern, WhatAConnectionDidBeforeItLeftIsNotItsPattern) {
