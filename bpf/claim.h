@@ -285,6 +285,8 @@ static __always_inline void claim_as(const struct sa_end *end, const struct sa_k
 	*own = end->claim;
 	if (end->matched)
 		count_from_now(half, mine, own->sk);
+	if (end->reason == SA_REASON_MEASURING && !half->rate_looks)
+		half->rate_looks = 1; /* it has left for that, however it begins */
 	half->adopted |= end->adopted;
 	if (!peer->cookie) {
 		ask_for_expiry();

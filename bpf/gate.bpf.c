@@ -401,31 +401,58 @@ static __always_inline void note_meeting(struct verdict *v, __u32 reason)
 }
 
 /*
+ * What this end sends in large messages, in bytes a millisecond, over SA_RATE_NS at least; 0: that
+ * is not over yet.
+ */
+static __always_inline __u64 sampled_rate(struct sa_end *end, __u64 now)
+{
+	bool is_large = end->sample_bytes >= SA_SAMPLE_MESSAGES * SA_LARGE_WRITE;
+	__u64 since = end->rated_ns, bytes = end->rated_bytes + end->sample_bytes;
+
+	if (since && is_large && now - since < SA_RATE_NS) {
+		end->rated_bytes = bytes;
+		return 0;
+	}
+	end->rated_ns = now;
+	end->rated_bytes = 0;
+	return since && is_large ? bytes / ((now - since) / SA_MS) : 0;
+}
+
+/*
  * A large message is copied as a whole before its reader sees any of it (tcp_bpf_sendmsg), where by
  * TCP he begins while the rest is copied. If that is the longer part of his work, as with a
  * pipeline of requests, TCP is faster. So large messages have to be as fast as they were in TCP
  * at its best.
  */
 static __always_inline bool is_slower_than_tcp(struct sa_end *end, const struct sa_pair *pair,
-					       __u64 now)
+					       __u64 rate)
 {
-	__u64 since = end->rated_ns, before = pair->tcp_rate[end->role & 1];
-	bool is_large = end->sample_bytes >= SA_SAMPLE_MESSAGES * SA_LARGE_WRITE;
+	__u64 before = pair->tcp_rate[end->role & 1];
 
-	if (before < SA_RATE_LEAST || end->gains + end->losses >= SA_RATE_SAMPLES)
+	if (!rate || before < SA_RATE_LEAST || end->gains + end->losses >= SA_RATE_SAMPLES)
 		return false;
-	end->rated_bytes += end->sample_bytes;
-	if (since && is_large && now - since < SA_RATE_NS)
-		return false;
-	if (since && is_large) {
-		if (end->rated_bytes >= before * ((now - since) / SA_MS))
-			end->gains++;
-		else
-			end->losses++;
-	}
-	end->rated_ns = now;
-	end->rated_bytes = 0;
+	if (rate >= before)
+		end->gains++;
+	else
+		end->losses++;
 	return end->losses > SA_RATE_SAMPLES - SA_RATE_GAINS;
+}
+
+/*
+ * What TCP makes of large messages that are answered is measured before they are enrolled. Where it
+ * is not known, as they have begun only now, and from time to time, as TCP may have been slow just
+ * then, the pair goes back to TCP for that.
+ */
+static __always_inline void have_tcp_measured(struct sa_end *end, struct sa_pair *pair, __u64 now)
+{
+	if (pair->at_connect || pair->unheard) /* it would not come back */
+		return;
+	if (end->measured_ns && now - end->measured_ns < SA_MEASURE_NS << (end->measures & 7))
+		return;
+	if (end->measured_ns && end->measures < SA_MEASURE_MAX_SHIFT)
+		end->measures++;
+	end->measured_ns = now;
+	wish_out(pair, SA_REASON_MEASURING);
 }
 
 /*
@@ -440,8 +467,11 @@ static __always_inline void judge(struct sa_end *end, struct sa_pair *pair)
 	bool is_mostly_tcp = end->sample_tcp > SA_SAMPLE_MESSAGES / 4 * 3;
 	bool is_first = !end->samples++ && is_one_way && is_small;
 	__u64 now = bpf_ktime_get_ns(), borne_ns = 0;
-	bool is_slower = is_slower_than_tcp(end, pair, now);
+	__u64 rate = sampled_rate(end, now);
+	bool is_slower = is_slower_than_tcp(end, pair, rate);
 
+	if (by_peer && rate >= SA_RATE_LEAST)
+		have_tcp_measured(end, pair, now);
 	end->sample_peer_messages = pair->side[!(end->role & 1)].messages;
 	end->sample_messages = end->sample_bytes = end->sample_tcp = 0;
 	if (!is_slower && !is_mostly_tcp && !(is_one_way && is_small)) {

@@ -30,7 +30,7 @@
  *   "map.programs"  a PROG_ARRAY. Without its element 0 all is TCP.
  *   "link.*"        the links to cgroups, whose programs wake readers until no pair remains.
  */
-#define SA_ABI 9
+#define SA_ABI 10
 
 #define SA_MAX_RULES	    64	  /* one bit each in a rule mask */
 #define SA_MAX_CGROUPS	    65536 /* cgroups that rules select */
@@ -80,6 +80,8 @@
 #define SA_MOMENT_NS	       50000ull /* the steward waits for the end of a system call so long, */
 #define SA_MOMENTS_NS	       (2 * SA_MS)   /* and so long in a pass, at most */
 #define SA_RATE_NS	       (50 * SA_MS)  /* a sample is as long at least */
+#define SA_MEASURE_NS	       (20 * SA_SEC) /* TCP is measured again; doubles each time */
+#define SA_MEASURE_MAX_SHIFT   7
 #define SA_COOL_DOWN_NS	       (60 * SA_SEC) /* after an eviction; doubles each time */
 #define SA_COOL_DOWN_MAX_SHIFT 6
 #define SA_VAIN_NS	       (10 * SA_SEC) /* where a trial was in vain, no other one for so long */
@@ -353,6 +355,7 @@ struct sa_end {
 	__u8 role;
 	__u8 rule;
 	__u8 strikes;	/* evictions because it did not gain */
+	__u8 measures;	/* evictions for TCP to be measured again */
 	__u8 half_done; /* since its last claim: what became of its half is known */
 	__u8 observed;	/* its rule observes */
 	__u8 besides; /* enum sa_reason: what stands against it beside `blocking`, if that is why */
@@ -375,6 +378,7 @@ struct sa_end {
 	__u32 gains, losses; /* of samples of its rate: they were as fast as TCP was, or not */
 	__u64 rated_ns;	     /* since when it is sampled; 0: not yet */
 	__u64 rated_bytes;
+	__u64 measured_ns; /* when TCP was last measured, to compare with; 0: never */
 	/* Sent since it went in, while the gate is shut; and received by TCP, in segments. */
 	__u32 trial_messages, trial_bytes, trial_segments_in;
 	/* Messages until the gate waits for the reader again; how often that was in vain, lately.

@@ -240,7 +240,7 @@ static __always_inline void note_vain(const struct sa_half *half, __u64 now)
  * sends less than SA_RATE_LEAST spends too little time on copying to lose by it; who has entered at
  * connect has never had TCP by itself. False: there are looks to come.
  */
-static __always_inline bool is_rate_known(struct sa_half *half, const __u64 sent[2], __u64 now)
+static __always_inline bool measure_rate(struct sa_half *half, const __u64 sent[2], __u64 now)
 {
 	__u64 since = half->looked_ns ?: half->claim[SA_CLIENT].born_ns;
 	__u64 ms = (now - since) / SA_MS ?: 1;
@@ -287,7 +287,7 @@ static __always_inline __u32 pattern(struct sa_half *half)
 	if (!more)
 		return SA_REASON_IDLE;
 	/* A stream has nobody to wait for. */
-	is_known = !less || is_silent || is_rate_known(half, sent, now);
+	is_known = !less || is_silent || measure_rate(half, sent, now);
 	half->looked_ns = now;
 	half->bytes_sent[0] = bytes[0];
 	half->bytes_sent[1] = bytes[1];
@@ -654,6 +654,8 @@ static __always_inline void join(struct sock *sk, struct sa_end *end, struct sa_
 	end->samples = end->trial_messages = end->trial_bytes = 0;
 	end->gains = end->losses = 0;
 	end->rated_ns = end->rated_bytes = 0;
+	if (pair->tcp_rate[end->role & 1])
+		end->measured_ns = now;
 	end->losing_since_ns = 0;
 	end->half_done = 1;
 	if (pair->inserted && pair->netns != end->netns)

@@ -22,7 +22,7 @@ constexpr std::array<std::string_view, kCount> make_advice() {
         "TCP is the faster one for it. Larger writes (48 KiB and more), or requests and responses "
         "in "
         "turn, would gain.";
-    advice[SA_REASON_MEASURING] = "Wait half a second.";
+    advice[SA_REASON_MEASURING] = "Wait half a second: then it is enrolled.";
     advice[SA_REASON_PROVING] =
         "Wait until the rule's prove time is over, or shorten `prove` if you know the program.";
     advice[SA_REASON_OPENING] = "Wait a second.";

@@ -68,6 +68,11 @@ class Pattern : public KernelTest {
             << look(pair).text();
     }
 
+    void ask_until_measured(TcpPair& pair, std::chrono::milliseconds time) {
+        EXPECT_TRUE(ask_until(pair, 0us, time, [&] { return is(pair, "paired", "measuring"); }))
+            << look(pair).text();
+    }
+
     void ask_until_out(TcpPair& pair, std::chrono::microseconds pause) {
         EXPECT_TRUE(ask_until(pair, pause, 30s, [&] { return is(pair, "paired", "cooling"); }))
             << look(pair).text();
@@ -158,6 +163,29 @@ TEST_F(Pattern, LargeRequestsThatAreRareHaveNothingToLose) {
     ask_until_enrolled(pair, 1200us);
     ask_until(pair, 2400us, 8s, [] { return false; });
     EXPECT_TRUE(is(pair, "enrolled", "none")) << look(pair).text();
+}
+
+TEST_F(Pattern, LargeRequestsThatBeginOnlyLaterAreMeasuredThen) {
+    start_daemon(usual_policy());
+    TcpPair pair = connect_pair(covered_route());
+    warm_up(pair);
+    ask_until_measured(pair, 10s);
+    ask_until_enrolled(pair, 0us);
+    EXPECT_EQ(counters().at("enrolled"), 2U);
+    EXPECT_EQ(counters().at("left"), 1U);
+    ask_until_out(pair, 1ms);
+}
+
+// It may have been slow at the time.
+TEST_F(Pattern, TcpIsMeasuredAgain) {
+    start_daemon(usual_policy());
+    TcpPair pair = connect_pair(covered_route());
+    ask_until_enrolled(pair, 400us);
+    ask_until(pair, 0us, 10s / slowness(), [] { return false; });
+    EXPECT_TRUE(is(pair, "enrolled", "none")) << look(pair).text();
+    ask_until_measured(pair, 30s);
+    ask_until_enrolled(pair, 0us);
+    ask_until_out(pair, 1ms);
 }
 
 TEST_F(Pattern, WhatAConnectionDidBeforeItLeftIsNotItsPattern) {
