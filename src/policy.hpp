@@ -42,7 +42,7 @@ struct Rule {
     std::vector<Network> networks;    // the server's address
     Action action = Action::accelerate;
     std::int32_t priority = 0;               // higher decides first, then by name
-    std::uint64_t queue_bytes = 1ULL << 20;  // queued in one direction before TCP takes over
+    std::uint64_t queue_bytes = 2ULL << 20;  // queued in one direction before TCP takes over
     std::chrono::milliseconds prove = std::chrono::minutes(5);
     std::set<Hazard> tolerate;
 

@@ -52,6 +52,19 @@ INSTANTIATE_TEST_SUITE_P(, IntegrityByFamily,
                                            Family{"MappedBoth", "::ffff:127.0.0.1", "::"}),
                          [](const auto& test) { return test.param.name; });
 
+// What has no room goes by TCP, which takes an enrolled socket longer than a plain one.
+TEST_F(Integrity, AMebibyteAndItsHeaderFitIntoTheDefaultQueue) {
+    start_daemon(usual_policy());
+    TcpPair pair = connect_pair(covered_route());
+    warm_up(pair);
+    const Seen before = look(pair);
+    constexpr std::size_t kResponse = (1 << 20) + 300;
+    EXPECT_EQ(pair.server.send(kResponse), kResponse);
+    const Seen after = look(pair);
+    EXPECT_EQ(after.redirected_bytes() - before.redirected_bytes(), kResponse) << after.text();
+    read_all(pair);
+}
+
 TEST_F(Integrity, FullDuplexStreamsAreByteExact) {
     start_daemon(usual_policy());
     TcpPair pair = connect_pair(covered_route());

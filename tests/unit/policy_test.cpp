@@ -141,7 +141,7 @@ TEST(Policy, FillsInDefaults) {
     expected.cgroups = {CgroupGlob::parse("a")};
     expected.networks = loopback();
     EXPECT_EQ(only_rule_with(""), expected);
-    EXPECT_EQ(expected.queue_bytes, 1048576U);
+    EXPECT_EQ(expected.queue_bytes, 2097152U);
     EXPECT_EQ(expected.prove, 5min);
     EXPECT_TRUE(expected.ports.empty());
 }

@@ -46,7 +46,7 @@ TEST(PolicyToml, SaysWhereEachPartComesFrom) {
               "networks = [\"127.0.0.0/8\", \"::1/128\"]\n"
               "action   = \"accelerate\"\n"
               "priority = 0\n"
-              "queue    = \"1MiB\"\n"
+              "queue    = \"2MiB\"\n"
               "prove    = \"5min\"\n"
               "tolerate = []\n");
 }

@@ -436,7 +436,7 @@ TEST(Render, PolicySaysWhatTheFileMeans) {
               "   cgroups   web.slice\n"
               "   ports     every\n"
               "   networks  127.0.0.0/8, ::1/128\n"
-              "   queue     1MiB\n"
+              "   queue     2MiB\n"
               "   prove     5min\n"
               "   tolerate  nothing\n");
     EXPECT_NE(text.find("\n\n3. zero: bypass\n"
