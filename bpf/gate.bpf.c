@@ -406,7 +406,7 @@ static __always_inline void note_meeting(struct verdict *v, __u32 reason)
  */
 static __always_inline __u64 sampled_rate(struct sa_end *end, __u64 now)
 {
-	bool is_large = end->sample_bytes >= SA_SAMPLE_MESSAGES * SA_LARGE_WRITE;
+	bool is_large = end->sample_bytes >= SA_SAMPLE_MESSAGES * SA_RATED_WRITE;
 	__u64 since = end->rated_ns, bytes = end->rated_bytes + end->sample_bytes;
 
 	if (since && is_large && now - since < SA_RATE_NS) {

@@ -165,6 +165,15 @@ TEST_F(Pattern, LargeRequestsThatAreRareHaveNothingToLose) {
     EXPECT_TRUE(is(pair, "enrolled", "none")) << look(pair).text();
 }
 
+TEST_F(Pattern, RequestsThatAlwaysGainAreNotCompared) {
+    request_ = 64 << 10;
+    start_daemon(usual_policy());
+    TcpPair pair = connect_pair(covered_route());
+    ask_until_enrolled(pair, 0us);
+    ask_until(pair, 1ms, 3s, [] { return false; });
+    EXPECT_TRUE(is(pair, "enrolled", "none")) << look(pair).text();
+}
+
 TEST_F(Pattern, LargeRequestsThatBeginOnlyLaterAreMeasuredThen) {
     start_daemon(usual_policy());
     TcpPair pair = connect_pair(covered_route());
