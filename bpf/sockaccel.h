@@ -60,7 +60,7 @@
 #define SA_PATTERN_LOOKS   3	     /* at a pair that has entered at connect and does not gain */
 #define SA_SAMPLE_MESSAGES 256	     /* messages after which the gate judges a pair's pattern */
 #define SA_RATE_LEAST	   (1 << 18) /* bytes a millisecond; copying takes a twentieth of it */
-#define SA_RATED_WRITE	   131072    /* an exchange of smaller messages is never slower */
+#define SA_RATED_WRITE	   163840    /* an exchange of smaller messages is never slower */
 #define SA_RATE_LOOKS	   3	     /* the best of so many is what TCP does */
 #define SA_RATE_SAMPLES	   16	     /* of so many samples of large messages ... */
 #define SA_RATE_GAINS	   8	     /* ... so many have to be as fast as TCP was */

@@ -183,7 +183,7 @@ TEST_F(Pattern, LargeRequestsThatAreRareHaveNothingToLose) {
 }
 
 TEST_F(Pattern, RequestsThatAlwaysGainAreNotCompared) {
-    request_ = 64 << 10;
+    request_ = 128 << 10;
     start_daemon(usual_policy());
     TcpPair pair = connect_pair(covered_route());
     ask_until_enrolled(pair, 0us);
