@@ -78,17 +78,6 @@ class Pattern : public KernelTest {
             << look(pair).text();
     }
 
-    // Slower exchanges are not compared with TCP: so it is where the kernel is emulated.
-    bool is_tcp_fast_enough() {
-        TcpPair plain = connect_pair({.client = Place(other_), .server = Place(other_)});
-        constexpr unsigned kTurns = 200;
-        const auto begin = Clock::now();
-        converse(plain, {.request = request_, .response = 1, .turns = kTurns});
-        const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
-        return kTurns * request_ >
-               std::uint64_t{SA_RATE_LEAST} * static_cast<std::uint64_t>(ms.count());
-    }
-
     std::size_t request_ = 256 << 10;
 
   private:
@@ -99,6 +88,27 @@ class Pattern : public KernelTest {
         }
         while (pair.server.receive(1 << 20) != 0) {
         }
+    }
+};
+
+// Slower exchanges are not compared with TCP: so it is where the kernel is emulated.
+class Compared : public Pattern {
+  protected:
+    void SetUp() override {
+        Pattern::SetUp();
+        if (!is_tcp_fast_enough())
+            GTEST_SKIP() << "TCP is too slow here";
+    }
+
+  private:
+    bool is_tcp_fast_enough() {
+        TcpPair plain = connect_pair({.client = Place(other_), .server = Place(other_)});
+        constexpr unsigned kTurns = 200;
+        const auto begin = Clock::now();
+        converse(plain, {.request = request_, .response = 1, .turns = kTurns});
+        const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
+        return kTurns * request_ >
+               std::uint64_t{SA_RATE_LEAST} * static_cast<std::uint64_t>(ms.count());
     }
 };
 
@@ -133,9 +143,7 @@ TEST_F(Pattern, AStreamOfLargeWritesIsEnrolled) {
     EXPECT_GT(look(pair).redirected_bytes(), before);
 }
 
-TEST_F(Pattern, LargeRequestsThatAreSlowerThanTheyWereInTcpAreOut) {
-    if (!is_tcp_fast_enough())
-        GTEST_SKIP() << "TCP is too slow here";
+TEST_F(Compared, LargeRequestsThatAreSlowerThanTheyWereInTcpAreOut) {
     start_daemon(usual_policy());
     TcpPair pair = connect_pair(covered_route());
     ask_until_enrolled(pair, 0us);
@@ -144,10 +152,8 @@ TEST_F(Pattern, LargeRequestsThatAreSlowerThanTheyWereInTcpAreOut) {
 }
 
 // By their segments alone they would be a stream.
-TEST_F(Pattern, VeryLargeRequestsThatAreSlowerThanTheyWereInTcpAreOut) {
+TEST_F(Compared, VeryLargeRequestsThatAreSlowerThanTheyWereInTcpAreOut) {
     request_ = 1 << 20;
-    if (!is_tcp_fast_enough())
-        GTEST_SKIP() << "TCP is too slow here";
     start_daemon(usual_policy());
     TcpPair pair = connect_pair(covered_route());
     ask_until_enrolled(pair, 0us);
@@ -155,10 +161,8 @@ TEST_F(Pattern, VeryLargeRequestsThatAreSlowerThanTheyWereInTcpAreOut) {
     EXPECT_GT(look(pair).redirected_bytes(), 0U);
 }
 
-TEST_F(Pattern, LargeRequestsAreComparedWithTcpAtItsBest) {
+TEST_F(Compared, LargeRequestsAreComparedWithTcpAtItsBest) {
     request_ = 1 << 20;
-    if (!is_tcp_fast_enough())
-        GTEST_SKIP() << "TCP is too slow here";
     start_daemon(usual_policy());
     TcpPair pair = connect_pair(covered_route());
     ask_until(pair, 1600us, 110ms / slowness(), [] { return false; });  // until the first look
@@ -191,9 +195,7 @@ TEST_F(Pattern, RequestsThatAlwaysGainAreNotCompared) {
     EXPECT_TRUE(is(pair, "enrolled", "none")) << look(pair).text();
 }
 
-TEST_F(Pattern, LargeRequestsThatBeginOnlyLaterAreMeasuredThen) {
-    if (!is_tcp_fast_enough())
-        GTEST_SKIP() << "TCP is too slow here";
+TEST_F(Compared, LargeRequestsThatBeginOnlyLaterAreMeasuredThen) {
     start_daemon(usual_policy());
     TcpPair pair = connect_pair(covered_route());
     warm_up(pair);
@@ -205,9 +207,7 @@ TEST_F(Pattern, LargeRequestsThatBeginOnlyLaterAreMeasuredThen) {
 }
 
 // It may have been slow at the time.
-TEST_F(Pattern, TcpIsMeasuredAgain) {
-    if (!is_tcp_fast_enough())
-        GTEST_SKIP() << "TCP is too slow here";
+TEST_F(Compared, TcpIsMeasuredAgain) {
     start_daemon(usual_policy());
     TcpPair pair = connect_pair(covered_route());
     ask_until_enrolled(pair, 400us);
